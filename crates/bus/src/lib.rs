@@ -1,0 +1,1 @@
+//! How does a message come in and go out safely? RabbitMQ.

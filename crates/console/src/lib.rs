@@ -1,0 +1,1 @@
+//! What can a person see and do? So far the health pages.

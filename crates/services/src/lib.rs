@@ -1,0 +1,1 @@
+//! In what order? One file per workflow.

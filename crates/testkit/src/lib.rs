@@ -1,0 +1,1 @@
+//! What does a test stand on? Real RabbitMQ and PostgreSQL, a manual clock, synthetic people.

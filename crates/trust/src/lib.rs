@@ -1,0 +1,1 @@
+//! Who said it, and was it changed since? Hash chain, sealed person fields, keyed digests.
