@@ -1,1 +1,6 @@
 //! What can a person see and do? So far the health pages.
+
+mod error;
+pub mod health;
+
+pub use error::Error;

@@ -1,1 +1,13 @@
-//! What do the bytes on the wire mean?
+#![doc = include_str!("../README.md")]
+
+pub mod answer;
+pub mod decode;
+pub mod envelope;
+pub mod ledger;
+pub mod names;
+pub mod notice;
+pub mod receipt;
+pub mod refusal;
+pub mod request;
+pub mod schema;
+pub mod values;

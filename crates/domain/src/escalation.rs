@@ -1,1 +1,164 @@
-//! (being written)
+//! Who is pressed when nobody answers: the dated ladder of handbook §5.
+//!
+//! A rung *fires* when its ledger row is written, once per request, trigger, rung and clock start,
+//! at midnight and on rest days too. Its notice leaves later, in a digest. Nothing here knows an
+//! era: which rungs exist on a day is data ([`Ladder`]), and who stands on them is the directory's
+//! word at the instant of firing.
+
+use jiff::Timestamp;
+
+use crate::calendar::{Calendar, at_local, end_of_day, local_date};
+use crate::directory::Directory;
+use crate::id::OfficeId;
+use crate::office::OfficeKind;
+use crate::request::{ClockCause, Counting, Event, Fired, Request};
+use crate::rules::{Ladder, MissingRule};
+
+pub use crate::rules::{RungTarget, Trigger};
+
+/// When on the day a reminder of that day's due goes out (handbook §5: 08:00).
+const REMINDER_HOUR: i8 = 8;
+
+/// A rung that will fire at an instant unless something happens before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// What makes it fire.
+    pub trigger: Trigger,
+    /// Which rung.
+    pub rung: u8,
+    /// Of which clock.
+    pub clock_start: Timestamp,
+    /// When.
+    pub due_at: Timestamp,
+    /// Whom it presses.
+    pub target: RungTarget,
+}
+
+impl Planned {
+    fn is(&self, fired: &Fired) -> bool {
+        (fired.trigger, fired.rung, fired.clock_start) == (self.trigger, self.rung, self.clock_start)
+    }
+}
+
+/// What deciding about rungs needs.
+#[derive(Clone, Copy)]
+pub struct Climb<'a> {
+    /// The dated rows.
+    pub ladder: &'a Ladder,
+    /// Calendar and limits of H.
+    pub counting: Counting<'a>,
+    /// Who stands above whom.
+    pub directory: &'a Directory,
+    /// The broker's outages on record, as (from, to); an open one has no end.
+    pub outages: &'a [(Timestamp, Option<Timestamp>)],
+}
+
+/// The rungs that are still to fire for an open request, earliest first.
+pub fn plan(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Vec<Planned>, MissingRule> {
+    if !request.state.is_open() {
+        return Ok(Vec::new());
+    }
+    let mut planned = Vec::new();
+    for row in climb.ladder.rows_at(local_date(now)) {
+        let calendar = climb.counting.calendar;
+        let (clock_start, due_at) = match (row.trigger, &request.clock) {
+            (Trigger::NotReceived, None) => {
+                let Some(due_at) = confirm_due(request, climb)? else { continue };
+                (request.at.submitted, due_at)
+            }
+            (Trigger::AcceptDue, Some((_, clock))) if request.at.opened.is_none() => {
+                (clock.started_at, clock.accept.due_at)
+            }
+            (Trigger::AnswerDueDay, Some((_, clock))) => {
+                (clock.started_at, at_local(clock.answer.on, REMINDER_HOUR, 0))
+            }
+            (Trigger::AnswerDue, Some((_, clock))) => {
+                (clock.started_at, rung_at(calendar, clock.answer.on, row.after_wd))
+            }
+            (Trigger::FileDue, _) => match &request.file_due {
+                Some(due) => (request.at.submitted, due.due_at),
+                None => continue,
+            },
+            (Trigger::NotReceived, Some(_))
+            | (Trigger::AcceptDue | Trigger::AnswerDueDay | Trigger::AnswerDue, _) => continue,
+        };
+        let next = Planned { trigger: row.trigger, rung: row.rung, clock_start, due_at, target: row.target };
+        if !request.fired.iter().any(|fired| next.is(fired)) {
+            planned.push(next);
+        }
+    }
+    planned.sort_by_key(|p| (p.due_at, p.rung));
+    Ok(planned)
+}
+
+/// 24:00 of the `after_wd`-th working day after the answer due day.
+fn rung_at(calendar: &Calendar, answer_on: jiff::civil::Date, after_wd: u32) -> Timestamp {
+    end_of_day(if after_wd == 0 { answer_on } else { calendar.nth_working_day_after(answer_on, after_wd) })
+}
+
+/// When a request that nobody confirmed starts H's clock all the same: the working minutes of the
+/// rule after it was due to be sent. An outage of the broker in that time starts the wait anew at
+/// its end; while one lasts there is no such instant.
+fn confirm_due(request: &Request, climb: Climb<'_>) -> Result<Option<Timestamp>, MissingRule> {
+    let minutes = climb.counting.rules.not_received_minutes(local_date(request.at.submitted))?;
+    let mut from = request.at.submitted;
+    loop {
+        let due = climb.counting.calendar.add_working_minutes(from, minutes);
+        let hit = climb.outages.iter().find(|(begin, end)| *begin < due && end.is_none_or(|end| end > from));
+        match hit {
+            None => return Ok(Some(due)),
+            Some((_, None)) => return Ok(None),
+            Some((_, Some(end))) => from = *end,
+        }
+    }
+}
+
+/// The instant of the next rung, for the timer.
+pub fn next_at(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Option<Timestamp>, MissingRule> {
+    Ok(plan(request, now, climb)?.first().map(|p| p.due_at))
+}
+
+/// Fires everything due at `now`. `has_reader` tells whether anybody reads H's inbox, which makes
+/// the difference between `not_connected` and `not_confirmed`.
+pub fn fire(request: &Request, now: Timestamp, has_reader: bool, climb: Climb<'_>) -> Result<Vec<Event>, MissingRule> {
+    let mut request = request.clone();
+    let mut events = Vec::new();
+    // A clock that starts may have made further rungs due already, hence rung by rung.
+    while let Some(next) = plan(&request, now, climb)?.into_iter().find(|p| p.due_at <= now) {
+        let mut step = vec![Event::RungFired {
+            trigger: next.trigger,
+            rung: next.rung,
+            clock_start: next.clock_start,
+            due_at: next.due_at,
+            target: stands_on(&request, next.target, now, climb.directory),
+        }];
+        if next.trigger == Trigger::NotReceived {
+            let cause = if has_reader { ClockCause::NotConfirmed } else { ClockCause::NotConnected };
+            step.push(Event::ClockStarted { cause, clock: climb.counting.reply_clock(next.due_at)? });
+        }
+        for event in step {
+            request.apply(now, &event);
+            events.push(event);
+        }
+    }
+    Ok(events)
+}
+
+/// The office on a rung at an instant; none when the rung is the responder itself, or nobody.
+fn stands_on(request: &Request, target: RungTarget, now: Timestamp, directory: &Directory) -> Option<OfficeId> {
+    let above = |kind: OfficeKind| {
+        directory
+            .superiors(&request.opening.responder, local_date(now))
+            .into_iter()
+            .find(|(k, _)| *k == kind)
+            .map(|(_, office)| office)
+    };
+    match target {
+        RungTarget::Operator => None,
+        RungTarget::Requester => Some(request.opening.requester),
+        RungTarget::Responder | RungTarget::OfficeHead => Some(request.opening.responder),
+        RungTarget::DistrictPolice => above(OfficeKind::DistrictPolice),
+        RungTarget::ProvinceUnit => above(OfficeKind::ProvinceUnit),
+        RungTarget::MinistryUnit => above(OfficeKind::MinistryUnit),
+    }
+}

@@ -1,1 +1,113 @@
-//! What has happened, durably? PostgreSQL.
+#![doc = include_str!("../README.md")]
+
+pub mod access;
+mod error;
+pub mod inbox;
+pub mod ledger;
+pub mod notice;
+pub mod outage;
+pub mod outbox;
+pub mod parked;
+pub mod person;
+pub mod reference;
+pub mod request;
+mod time;
+pub mod timer;
+pub mod view;
+
+use std::time::Duration;
+
+use serde::Serializer;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, query_scalar};
+use uuid::Uuid;
+use xacminh_domain::Date;
+
+pub use error::Error;
+pub use sqlx::postgres::{PgConnection, PgListener};
+
+/// How long one statement may take, in seconds. PostgreSQL ends it then.
+const STATEMENT_SECONDS: u64 = 30;
+
+/// The store: a pool of connections to PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+/// A transaction: everything in it happens, or nothing.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
+impl Store {
+    /// Makes a pool of at most `connections`. Nothing is connected before it is used.
+    pub fn connect(url: &str, connections: u32) -> Result<Self, Error> {
+        let options: PgConnectOptions = url.parse()?;
+        let options = options
+            .application_name("xacminh")
+            .options([("statement_timeout", format!("{STATEMENT_SECONDS}s"))]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Brings the schema up to date; migrations are only ever added.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        sqlx::migrate!().run(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Makes the partitions that messages of these days need. UUIDv7 ids of 90 days back and one
+    /// day ahead are taken, so callers pass more than that.
+    pub async fn ensure_partitions(&self, first: Date, last: Date) -> Result<(), Error> {
+        sqlx::query("select ensure_partitions($1, $2)")
+            .bind(time::On(first))
+            .bind(time::On(last))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Begins a transaction.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// A connection for reading.
+    pub async fn conn(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, Error> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Hears when letters were put into the outbox by any process.
+    pub async fn listen(&self) -> Result<PgListener, Error> {
+        outbox::listen(&self.pool).await
+    }
+
+    /// Which life of the store this is.
+    pub async fn epoch(&self) -> Result<Uuid, Error> {
+        Ok(query_scalar("select epoch from epoch").fetch_one(&self.pool).await?)
+    }
+
+    /// Whether PostgreSQL answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(value)
+}
+
+pub(crate) fn as_optional_text<T: std::fmt::Display, S: Serializer>(value: &Option<T>, s: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => s.collect_str(value),
+        None => s.serialize_none(),
+    }
+}

@@ -1,1 +1,36 @@
-//! What does a test stand on? Real RabbitMQ and PostgreSQL, a manual clock, synthetic people.
+//! What does a test stand on? Real RabbitMQ and PostgreSQL, offices as clients, synthetic people.
+//!
+//! ```text
+//!   Servers::shared()            once a machine: from the environment, or started
+//!        └─ World::new("name")   a test: a database, a virtual host, a broker login
+//!             └─ world.office()  a login with permissions and an inbox
+//!                  └─ OfficeClient::connect   what an office's own system would be
+//! ```
+//!
+//! Here, and only here outside of tests, a surprise may panic: that is how a test fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod eventually;
+mod office;
+pub mod people;
+mod process;
+mod servers;
+mod world;
+
+pub use eventually::eventually;
+pub use office::{OfficeClient, OfficeMessage, Sent};
+pub use process::ChildProcess;
+pub use servers::Servers;
+pub use world::{OfficeLogin, World};
+
+/// How long a test waits for something that should take milliseconds. Long, because the machine may
+/// be busy; a test that passes never waits it out.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// So many random characters, fit for the names of databases, virtual hosts and offices.
+pub(crate) fn random_text(length: usize) -> String {
+    const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes).expect("random bytes");
+    bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect()
+}

@@ -1,0 +1,226 @@
+//! RabbitMQ's management API: logins, permissions, inboxes, connections.
+//!
+//! Every function blocks; callers in async code use `spawn_blocking`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use ureq::http::{Method, Request};
+
+use crate::permissions::{self, Grant, INBOX_PATTERN, INBOX_POLICY};
+use crate::Error;
+
+/// How many offices go into one import. All of the country fit into one; a request of more than
+/// some megabytes is refused by RabbitMQ.
+const GRANTS_AT_ONCE: usize = 4_000;
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+/// Thousands of quorum queues take RabbitMQ half a minute on a small machine.
+const IMPORT_LIMIT: Duration = Duration::from_secs(600);
+
+/// How many messages a queue holds, from the queue itself and not from the statistics, which lag.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct QueueTotals {
+    /// The queue.
+    pub name: String,
+    /// Those waiting for a consumer.
+    #[serde(default, rename = "messages_ready")]
+    pub waiting: u64,
+    /// Those a consumer has and has not acknowledged.
+    #[serde(default, rename = "messages_unacknowledged")]
+    pub in_hand: u64,
+}
+
+/// The management API, for one virtual host.
+#[derive(Clone)]
+pub struct Management {
+    agent: ureq::Agent,
+    base: String,
+    authorization: String,
+    vhost: String,
+}
+
+impl Management {
+    /// `http://user:password@host:port`, of a login with the tag `administrator`.
+    pub fn new(url: &str, vhost: &str) -> Result<Self, Error> {
+        // Its own words, not the text: that has a password in it.
+        let unusable = || Error::Address("not of the form http://user:password@host:port".into());
+        let (scheme, rest) = url.split_once("://").ok_or_else(unusable)?;
+        let (login, host) = rest.rsplit_once('@').ok_or_else(unusable)?;
+        let login = percent_decode(login).ok_or_else(unusable)?;
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        Ok(Self {
+            agent: config.new_agent(),
+            base: format!("{scheme}://{}", host.trim_end_matches('/')),
+            authorization: format!("Basic {}", BASE64.encode(login)),
+            vhost: vhost.to_owned(),
+        })
+    }
+
+    /// The same for another virtual host.
+    pub fn with_vhost(&self, vhost: &str) -> Self {
+        Self { vhost: vhost.to_owned(), ..self.clone() }
+    }
+
+    /// Gives these offices a login, permissions and an inbox, in one import. Doing it again changes
+    /// passwords and nothing else; open connections go on with the old ones.
+    pub fn grant_offices(&self, grants: &[Grant]) -> Result<(), Error> {
+        self.put_policy(INBOX_POLICY, INBOX_PATTERN, &permissions::inbox_policy())?;
+        for some in grants.chunks(GRANTS_AT_ONCE) {
+            let definitions = permissions::definitions(some, &self.vhost)?;
+            self.call("import definitions", Method::POST, "/api/definitions", Some(&definitions))?;
+        }
+        Ok(())
+    }
+
+    /// Sets a policy for the queues whose names match.
+    pub fn put_policy(&self, name: &str, pattern: &str, definition: &Value) -> Result<(), Error> {
+        let path = format!("/api/policies/{}/{}", encode(&self.vhost), encode(name));
+        let body = json!({ "pattern": pattern, "definition": definition, "apply-to": "queues" });
+        self.call("set a policy", Method::PUT, &path, Some(&body)).map(drop)
+    }
+
+    /// Makes the virtual host.
+    pub fn create_vhost(&self) -> Result<(), Error> {
+        let path = format!("/api/vhosts/{}", encode(&self.vhost));
+        self.call("create a virtual host", Method::PUT, &path, Some(&json!({}))).map(drop)
+    }
+
+    /// Deletes the virtual host with all that is in it.
+    pub fn delete_vhost(&self) -> Result<(), Error> {
+        let path = format!("/api/vhosts/{}", encode(&self.vhost));
+        self.delete("delete a virtual host", &path)
+    }
+
+    /// Makes a login with all permissions in the virtual host and no tag: for the broker itself.
+    pub fn create_broker_user(&self, user: &str, password: &str) -> Result<(), Error> {
+        let path = format!("/api/users/{}", encode(user));
+        let body = json!({ "password": password, "tags": "" });
+        self.call("create a user", Method::PUT, &path, Some(&body))?;
+        let path = format!("/api/permissions/{}/{}", encode(&self.vhost), encode(user));
+        let body = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        self.call("set permissions", Method::PUT, &path, Some(&body)).map(drop)
+    }
+
+    /// Takes a login away, and with it its open connections. A changed password would leave an open
+    /// consumer receiving. Its inbox stays.
+    pub fn delete_user(&self, user: &str) -> Result<(), Error> {
+        self.delete("delete a user", &format!("/api/users/{}", encode(user)))
+    }
+
+    /// Closes the connections of a login; it may come back at once.
+    pub fn close_connections_of(&self, user: &str) -> Result<(), Error> {
+        self.delete("close connections", &format!("/api/connections/username/{}", encode(user)))
+    }
+
+    /// Deletes a queue with what is in it.
+    pub fn delete_queue(&self, queue: &str) -> Result<(), Error> {
+        let path = format!("/api/queues/{}/{}", encode(&self.vhost), encode(queue));
+        self.delete("delete a queue", &path)
+    }
+
+    /// How much is in every queue of the virtual host.
+    pub fn queue_totals(&self) -> Result<Vec<QueueTotals>, Error> {
+        let path = format!(
+            "/api/queues/{}?disable_stats=true&enable_queue_totals=true",
+            encode(&self.vhost)
+        );
+        let text = self.call("list queues", Method::GET, &path, None)?;
+        serde_json::from_str(&text).map_err(|error| Error::ManagementRefused {
+            doing: "list queues",
+            status: 200,
+            reason: error.to_string(),
+        })
+    }
+
+    fn delete(&self, doing: &'static str, path: &str) -> Result<(), Error> {
+        match self.call(doing, Method::DELETE, path, None) {
+            // Gone is what was asked for.
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    fn call(
+        &self,
+        doing: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<String, Error> {
+        // Making or deleting thousands of queues.
+        let long = path == "/api/definitions" || path.starts_with("/api/vhosts/");
+        let limit = if long { IMPORT_LIMIT } else { CALL_LIMIT };
+        let failed = |source| Error::Management { doing, source: Arc::new(source) };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json");
+        let request = self.agent.configure_request(
+            request
+                .body(body.map(Value::to_string).unwrap_or_default())
+                .map_err(|e| failed(e.into()))?,
+        );
+        let request = request.timeout_global(Some(limit)).allow_non_standard_methods(true).build();
+        let mut response = self.agent.run(request).map_err(failed)?;
+        let text = response
+            .body_mut()
+            .with_config()
+            .limit(64 * 1024 * 1024)
+            .read_to_string()
+            .map_err(failed)?;
+        if response.status().is_success() {
+            Ok(text)
+        } else {
+            let reason = text.chars().take(300).collect();
+            Err(Error::ManagementRefused { doing, status: response.status().as_u16(), reason })
+        }
+    }
+}
+
+fn encode(part: &str) -> String {
+    part.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn percent_decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digits = [bytes.next()?, bytes.next()?];
+            decoded.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_survives_the_way_through_an_address() {
+        assert_eq!(encode("/"), "%2F");
+        let odd = "a b/c@đặc";
+        assert_eq!(percent_decode(&encode(odd)).unwrap(), odd.as_bytes());
+    }
+
+    #[test]
+    fn an_address_without_a_login_is_refused_without_being_repeated() {
+        let error = Management::new("http://geheim:15672", "/").err().unwrap();
+        assert!(!error.to_string().contains("geheim"));
+    }
+}

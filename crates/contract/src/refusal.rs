@@ -1,0 +1,257 @@
+//! Why a command is refused, and what to change. One table: the wire, the tests and the table in
+//! `docs/PROTOCOL.md` all come from here.
+
+use xacminh_domain::answer::AnswerDefect;
+use xacminh_domain::person::PersonDefect;
+use xacminh_domain::request::Denied;
+
+use crate::receipt::{HomeCandidate, Refusal};
+
+/// One row: code, when, where, what to change in Vietnamese and English.
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $pointer:literal, $vi:literal, $en:literal;)+) => {
+        /// A reason to refuse. Every path of intake that refuses has one of these.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum RefusalCode {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl RefusalCode {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The code on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// Where the fault usually is, as a JSON pointer; a refusal may point more exactly.
+            pub fn pointer(self) -> &'static str {
+                match self { $(Self::$variant => $pointer,)+ }
+            }
+
+            /// What to change, for a clerk.
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $vi,)+ }
+            }
+
+            /// The same in English.
+            pub fn sentence_en(self) -> &'static str {
+                match self { $(Self::$variant => $en,)+ }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// The body is no JSON in UTF-8.
+    BodyUnreadable = "body_unreadable", "",
+        "Không đọc được nội dung: hãy gửi lại dưới dạng JSON, mã UTF-8.",
+        "The body cannot be read: send it again as JSON in UTF-8.";
+    /// The body is longer than 64 KiB.
+    BodyTooLarge = "body_too_large", "",
+        "Nội dung quá lớn: mỗi tin tối đa 64 KiB và không kèm tệp; hãy bỏ bớt rồi gửi lại.",
+        "The body is too large: 64 KiB at most and no attachments; shorten it and send again.";
+    /// The `type` property names no message.
+    TypeUnknown = "type_unknown", "",
+        "Không có loại tin này: hãy sửa thuộc tính type theo bảng các loại tin.",
+        "There is no such message: set the type property to one of the table of messages.";
+    /// The message exists, this version of it does not.
+    VersionUnknown = "version_unknown", "",
+        "Phiên bản của loại tin này chưa được hỗ trợ: hãy gửi theo phiên bản v1.",
+        "This version of the message is not supported: send version v1.";
+    /// The routing key does not belong to the type or the lane.
+    RoutingKeyWrong = "routing_key_wrong", "",
+        "Khóa định tuyến không khớp với loại tin hoặc luồng: hãy dùng khóa nêu ở phần chi tiết.",
+        "The routing key does not fit the type or the lane: use the one named in the detail.";
+    /// The `message-id` property is missing or no UUIDv7.
+    MessageIdMalformed = "message_id_malformed", "",
+        "Thiếu hoặc sai mã tin (message-id): hãy tạo mã UUID phiên bản 7 cho mỗi tin.",
+        "The message-id is missing or wrong: make a UUID of version 7 for each message.";
+    /// The time in the id is more than a day ahead of the broker.
+    IdTimeOutOfRange = "id_time_out_of_range", "",
+        "Thời điểm trong mã tin lệch quá xa (cho phép từ 90 ngày trước đến 1 ngày sau): hãy chỉnh đồng hồ máy rồi tạo mã mới.",
+        "The time in the message-id is out of range (90 days back to 1 day ahead): set the clock and make a new id.";
+    /// The id is so old that its first receipt is no longer kept.
+    IdTooOld = "id_too_old", "",
+        "Mã tin quá cũ, hệ thống không còn giữ kết quả lần gửi đầu: hãy tạo mã mới.",
+        "The message-id is too old for its first receipt to be kept: make a new id.";
+    /// The same id came before with another body or type.
+    IdReused = "id_reused", "",
+        "Mã tin này đã dùng cho một nội dung khác: hãy tạo mã mới cho nội dung mới.",
+        "This message-id was used for another content: make a new id for new content.";
+    /// A required field is missing.
+    FieldMissing = "field_missing", "",
+        "Thiếu một mục bắt buộc: hãy điền mục được chỉ ra.",
+        "A required field is missing: fill in the one pointed at.";
+    /// A field that the message does not have.
+    FieldUnknown = "field_unknown", "",
+        "Có mục không thuộc mẫu tin: hãy bỏ mục được chỉ ra hoặc sửa tên của nó.",
+        "There is a field that the message does not have: remove or rename the one pointed at.";
+    /// A field with a value that cannot be.
+    FieldInvalid = "field_invalid", "",
+        "Giá trị của một mục không đúng dạng: hãy sửa mục được chỉ ra theo phần chi tiết.",
+        "A field's value has the wrong form: change the one pointed at as the detail says.";
+    /// A day or instant that does not exist, or cannot be.
+    DateImpossible = "date_impossible", "",
+        "Ngày không thể có hoặc trái thứ tự: hãy sửa ngày ở mục được chỉ ra.",
+        "A date that cannot be: change the date pointed at.";
+    /// The person's number has neither 12 nor 9 digits.
+    IdMalformed = "id_malformed", "/person/person_no",
+        "Số định danh phải có 12 chữ số (hoặc 9 chữ số của chứng minh nhân dân cũ): hãy kiểm tra và nhập lại.",
+        "The person's number must have 12 digits (or 9 of an old card): check it and type it again.";
+    /// Neither number nor address.
+    AddressRequired = "address_required", "/person/address",
+        "Người không có số định danh thì phải ghi địa chỉ: hãy điền địa chỉ đã khai.",
+        "A person without a number needs an address: fill in the declared one.";
+    /// Home given neither by code and date nor by a name.
+    HomeIncomplete = "home_incomplete", "/home",
+        "Nơi thường trú phải ghi bằng mã kèm ngày (code, as_of) hoặc bằng tên (name): hãy bổ sung cho đủ một trong hai cách.",
+        "The home needs a code with its date (code, as_of) or a name: complete one of the two.";
+    /// The home may mean several of today's units.
+    HomeAmbiguous = "home_ambiguous", "/home",
+        "Nơi thường trú có thể thuộc nhiều đơn vị hiện nay: hãy hỏi thôn, tổ dân phố rồi chọn một đơn vị trong danh sách kèm theo.",
+        "The home may belong to several of today's units: ask for the hamlet and pick one of the list.";
+    /// The home is no unit of the registry.
+    HomeUnknown = "home_unknown", "/home",
+        "Không tìm thấy nơi thường trú này: hãy kiểm tra tên, huyện, tỉnh hoặc mã và ngày.",
+        "No such home: check name, district, province, or code and date.";
+    /// The asking office serves the home itself.
+    HomeIsOwn = "home_is_own_office", "/home",
+        "Nơi thường trú do chính đơn vị mình quản lý: không cần gửi yêu cầu, hãy tra cứu tại đơn vị.",
+        "The home is served by your own office: no request is needed, look it up there.";
+    /// The urgent lane without a reason.
+    LaneReasonRequired = "lane_reason_required", "/lane_reason",
+        "Luồng khẩn cần nêu lý do: hãy chọn lane_reason hoặc gửi theo luồng thường.",
+        "The urgent lane needs a reason: choose lane_reason or send in the normal lane.";
+    /// A child under six at the receipt of the file.
+    ExemptUnder6 = "exempt_under6", "/person/birth",
+        "Trẻ dưới 6 tuổi không phải xác minh: hãy giải quyết hồ sơ, không cần gửi yêu cầu.",
+        "A child under 6 needs no verification: go on with the file, no request is needed.";
+    /// No such request.
+    RequestUnknown = "request_unknown", "/request_id",
+        "Chưa có yêu cầu mang mã này: hãy kiểm tra mã; nếu vừa gửi thì gửi lại sau bằng mã tin mới.",
+        "There is no request of this id yet: check it; if it was just sent, send again later under a new message-id.";
+    /// The request is not the sender's to change in this way.
+    NotYourRequest = "not_your_request", "/request_id",
+        "Yêu cầu này không thuộc phần việc của đơn vị: hãy kiểm tra lại mã yêu cầu.",
+        "This request is not yours to do that with: check the request's id.";
+    /// It was answered before.
+    AlreadyAnswered = "already_answered", "/request_id",
+        "Yêu cầu đã có trả lời trước đó, kết quả nêu kèm: không cần làm gì thêm.",
+        "The request was answered before, with the code given here: nothing more to do.";
+    /// It was withdrawn before.
+    AlreadyWithdrawn = "already_withdrawn", "/request_id",
+        "Yêu cầu đã được nơi hỏi rút lại: không cần trả lời nữa.",
+        "The request was withdrawn by the asking office: no answer is needed.";
+    /// Nothing to read yet.
+    NotYetAnswered = "not_yet_answered", "/request_id",
+        "Yêu cầu chưa có trả lời nên chưa thể báo đã đọc: hãy chờ trả lời.",
+        "The request has no answer yet, so none can have been read: wait for it.";
+    /// A04, A06 and A09 without the head of the office.
+    ApprovalRequired = "approval_required", "/approved_by",
+        "Mã trả lời này cần Trưởng Công an duyệt: hãy điền approved_by với vai trò office_head.",
+        "This answer needs the head of the office: fill in approved_by with role office_head.";
+    /// A09 without a cause.
+    CauseRequired = "cause_required", "/cause",
+        "Mã A09 cần nêu nguyên nhân sai dữ liệu: hãy chọn cause trong danh sách.",
+        "A09 needs the cause of the data error: choose cause from the list.";
+    /// A02 without a basis.
+    BasisRequired = "basis_required", "/basis",
+        "Mã A02 cần nêu căn cứ điều chỉnh: hãy chọn basis trong danh sách.",
+        "A02 needs the basis of the correction: choose basis from the list.";
+    /// A02, A03 or A09 without a field.
+    FieldsRequired = "fields_required", "/fields",
+        "Mã trả lời này phải nêu rõ mục nào: hãy điền fields (với A03, ít nhất một mục differs hoặc not_held).",
+        "This answer must name the field: fill in fields (for A03 at least one that differs or is not_held).";
+    /// A field named twice.
+    FieldTwice = "field_twice", "/fields",
+        "Một mục được nêu hai lần: hãy để mỗi mục một dòng.",
+        "A field is named twice: leave one line a field.";
+    /// Bulk with another code than A01.
+    BulkOnlyA01 = "bulk_only_a01", "/bulk",
+        "Chỉ được trả lời hàng loạt với mã A01: hãy trả lời riêng từng yêu cầu.",
+        "Only A01 may be given in bulk: answer these one by one.";
+}
+
+impl RefusalCode {
+    /// The refusal as it goes on the wire, pointing where the fault usually is.
+    pub fn refusal(self) -> Refusal {
+        Refusal {
+            code: self.as_str().to_owned(),
+            pointer: self.pointer().to_owned(),
+            sentence: self.sentence().to_owned(),
+            sentence_en: self.sentence_en().to_owned(),
+            detail: None,
+            candidates: Vec::new(),
+        }
+    }
+
+    /// The same, pointing at a field.
+    pub fn at(self, pointer: impl Into<String>) -> Refusal {
+        Refusal { pointer: pointer.into(), ..self.refusal() }
+    }
+
+    /// The same, with a detail that holds nothing of what was sent.
+    pub fn detail(self, detail: impl Into<String>) -> Refusal {
+        Refusal { detail: Some(detail.into()), ..self.refusal() }
+    }
+
+    /// `home_ambiguous`, with what the home may mean.
+    pub fn ambiguous(candidates: Vec<HomeCandidate>) -> Refusal {
+        Refusal { candidates, ..Self::HomeAmbiguous.refusal() }
+    }
+}
+
+/// How the domain's reasons read on the wire. None for what is not the sender's fault.
+pub fn of_denied(denied: Denied) -> Option<Refusal> {
+    use RefusalCode as C;
+    Some(match denied {
+        Denied::NotYours => C::NotYourRequest.refusal(),
+        Denied::AlreadyAnswered(_) => C::AlreadyAnswered.refusal(),
+        Denied::AlreadyWithdrawn => C::AlreadyWithdrawn.refusal(),
+        Denied::NotYetAnswered => C::NotYetAnswered.refusal(),
+        Denied::HomeIsRequester => C::HomeIsOwn.refusal(),
+        Denied::ReceivedInFuture => C::DateImpossible.at("/received_on"),
+        Denied::PromisedBeforeReceived => C::DateImpossible.at("/promised_on"),
+        Denied::LaneReasonRequired => C::LaneReasonRequired.refusal(),
+        Denied::ExemptUnder6 => C::ExemptUnder6.refusal(),
+        Denied::Person(defect) => match defect {
+            PersonDefect::FullName => C::FieldInvalid.at("/person/full_name"),
+            PersonDefect::BirthAfterReceipt => C::DateImpossible.at("/person/birth"),
+            PersonDefect::AddressMissing => C::AddressRequired.refusal(),
+            PersonDefect::PersonNo(malformed) => Refusal {
+                detail: malformed.zero_may_be_missing.then(|| "thiếu số 0 ở đầu? (a leading zero missing?)".to_owned()),
+                ..C::IdMalformed.refusal()
+            },
+        },
+        Denied::Answer(defect) => match defect {
+            AnswerDefect::ApprovalRequired => C::ApprovalRequired,
+            AnswerDefect::CauseRequired => C::CauseRequired,
+            AnswerDefect::BasisRequired => C::BasisRequired,
+            AnswerDefect::FieldsRequired => C::FieldsRequired,
+            AnswerDefect::FieldTwice => C::FieldTwice,
+            AnswerDefect::BulkOnlyConfirmed => C::BulkOnlyA01,
+        }
+        .refusal(),
+        Denied::Rule(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sentence_says_what_to_change() {
+        let mut codes: Vec<_> = RefusalCode::ALL.iter().map(|c| c.as_str()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), RefusalCode::ALL.len(), "codes are unique");
+        for code in RefusalCode::ALL {
+            let vi = code.sentence();
+            assert!(vi.ends_with('.') && (vi.contains("hãy") || vi.contains("không cần")), "{vi}");
+            assert!(vi.matches('.').count() <= 2, "one sentence: {vi}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What can go wrong with the store.
+
+use xacminh_domain::id::RequestId;
+
+/// An error of the store. Its text holds no personal data: statements bind only sealed bytes,
+/// ids, codes and instants.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// PostgreSQL could not be asked, or refused.
+    #[error("PostgreSQL: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("migration: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this version cannot read.
+    #[error("{what} cannot be read: {why}")]
+    Unreadable {
+        /// Which row or column.
+        what: &'static str,
+        /// Why, without its content.
+        why: String,
+    },
+    /// Sealed bytes cannot be opened with the keys at hand.
+    #[error("sealed bytes: {0}")]
+    Sealed(#[from] xacminh_trust::Error),
+    /// The ledger of a request is damaged.
+    #[error("the ledger of request {request} is damaged: {why}")]
+    Damaged {
+        /// Which request.
+        request: RequestId,
+        /// Where and how.
+        why: String,
+    },
+    /// Nothing was imported yet.
+    #[error("the reference data are missing: run `xacminh import` first")]
+    NoReference,
+    /// A statement took longer than the store allows.
+    #[error("PostgreSQL did not answer within {0} s")]
+    Slow(u64),
+}
+
+impl Error {
+    /// Trying again later may help: the server is away, busy, or two transactions met.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Sql(error) => match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::Protocol(_) => true,
+                sqlx::Error::Database(e) => e.code().is_some_and(|code| {
+                    // Connection, resources, operator intervention, serialization and deadlock.
+                    matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40")
+                }),
+                _ => false,
+            },
+            Self::Slow(_) => true,
+            Self::Migrate(_)
+            | Self::Unreadable { .. }
+            | Self::Sealed(_)
+            | Self::Damaged { .. }
+            | Self::NoReference => false,
+        }
+    }
+
+    pub(crate) fn unreadable(what: &'static str, why: impl std::fmt::Display) -> Self {
+        Self::Unreadable { what, why: why.to_string() }
+    }
+}

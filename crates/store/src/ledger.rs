@@ -1,0 +1,284 @@
+//! The ledger: events appended, chained, read back, and proven whole.
+//!
+//! A request is what its events make it: commands lock the request's row, replay its events and
+//! append to them. `requests` is only the projection of that, for questions that span requests.
+
+use std::collections::HashMap;
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Row, query};
+use uuid::Uuid;
+use xacminh_contract::ledger::{Body, Entry};
+use xacminh_domain::Timestamp;
+use xacminh_domain::id::{MessageId, OfficeId, RequestId};
+use xacminh_domain::request::{Event, Request};
+use xacminh_trust::chain::{self, GENESIS, Hash, StoredLink};
+
+use crate::error::Error;
+use crate::time::At;
+
+/// A request with the end of its chain.
+#[derive(Debug, Clone)]
+pub struct Chained {
+    /// The request as its events made it.
+    pub request: Request,
+    /// Number of the last event; the first is 1.
+    pub seq: u32,
+    /// Hash of the last event.
+    pub head: Hash,
+}
+
+/// Who or what caused an event.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cause {
+    /// The office whose command it was; none for the broker's own acts.
+    pub by: Option<OfficeId>,
+    /// That command's id.
+    pub message_id: Option<MessageId>,
+    /// The office's clock.
+    pub client_at: Option<Timestamp>,
+}
+
+/// A row to be written.
+#[derive(Debug, Clone)]
+pub struct LedgerRow {
+    request_id: Uuid,
+    seq: u32,
+    at: Timestamp,
+    prev: Hash,
+    hash: Hash,
+    body: Vec<u8>,
+}
+
+impl Chained {
+    /// Starts a chain with the event that opens a request. None if the event opens nothing.
+    pub fn begin(id: RequestId, at: Timestamp, event: &Event, cause: Cause) -> Option<(Self, LedgerRow)> {
+        let request = Request::from_first(id, at, event)?;
+        let mut chained = Self { request, seq: 0, head: GENESIS };
+        let row = chained.link(at, event, cause);
+        Some((chained, row))
+    }
+
+    /// Takes in an event and gives the row to write.
+    pub fn append(&mut self, at: Timestamp, event: &Event, cause: Cause) -> LedgerRow {
+        self.request.apply(at, event);
+        self.link(at, event, cause)
+    }
+
+    fn link(&mut self, at: Timestamp, event: &Event, cause: Cause) -> LedgerRow {
+        let body = Body {
+            v: 1,
+            by: cause.by.map(Into::into),
+            message_id: cause.message_id.map(Into::into),
+            client_at: cause.client_at.map(Into::into),
+            entry: Entry::from(event),
+        }
+        .to_bytes();
+        let prev = self.head;
+        self.seq += 1;
+        let id = self.request.id.uuid();
+        self.head = chain::link(&prev, id.as_bytes(), self.seq, at.as_microsecond(), &body);
+        LedgerRow { request_id: id, seq: self.seq, at, prev, hash: self.head, body }
+    }
+}
+
+/// Writes rows of the ledger.
+pub async fn append(tx: &mut PgConnection, rows: &[LedgerRow]) -> Result<(), Error> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let seqs: Vec<i32> = rows.iter().map(|r| i32::try_from(r.seq).unwrap_or(i32::MAX)).collect();
+    query(
+        "insert into events (request_id, seq, at, prev_hash, hash, body)
+         select * from unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::bytea[], $5::bytea[], $6::bytea[])",
+    )
+    .bind(rows.iter().map(|r| r.request_id).collect::<Vec<_>>())
+    .bind(seqs)
+    .bind(rows.iter().map(|r| At(r.at)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|r| r.prev.as_bytes().as_slice()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|r| r.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+    .bind(rows.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Locks requests and replays them. Rows are locked in the order of their ids, so that two batches
+/// cannot wait for each other. With `skip_locked`, requests that somebody else is changing are
+/// left out instead of waited for.
+pub async fn lock(
+    tx: &mut PgConnection,
+    ids: &[RequestId],
+    skip_locked: bool,
+) -> Result<HashMap<RequestId, Chained>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let statement = if skip_locked {
+        "select request_id from requests where request_id = any($1) order by request_id for update skip locked"
+    } else {
+        "select request_id from requests where request_id = any($1) order by request_id for update"
+    };
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let locked: Vec<Uuid> = sqlx::query_scalar(statement).bind(ids).fetch_all(&mut *tx).await?;
+    replay(tx, &locked).await
+}
+
+/// Reads requests without locking them.
+pub async fn read(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMap<RequestId, Chained>, Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    replay(conn, &ids).await
+}
+
+async fn replay(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<RequestId, Chained>, Error> {
+    let rows = query("select request_id, seq, at, hash, body from events where request_id = any($1) order by request_id, seq")
+        .bind(ids)
+        .fetch_all(conn)
+        .await?;
+    let mut found: HashMap<RequestId, Chained> = HashMap::with_capacity(ids.len());
+    for row in rows {
+        let id = request_id(row.try_get("request_id")?)?;
+        let at = row.try_get::<At, _>("at")?.0;
+        let event = event_of(row.try_get("body")?)?;
+        let head = hash_of(row.try_get("hash")?)?;
+        let seq = seq_of(row.try_get("seq")?);
+        match found.get_mut(&id) {
+            Some(chained) => {
+                chained.request.apply(at, &event);
+                (chained.seq, chained.head) = (seq, head);
+            }
+            None => {
+                let request = Request::from_first(id, at, &event)
+                    .ok_or_else(|| Error::Damaged { request: id, why: "it does not begin with a submit".to_owned() })?;
+                found.insert(id, Chained { request, seq, head });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One event as read back, for a person.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// Number in the chain.
+    pub seq: u32,
+    /// When the ledger row was written.
+    pub at: Timestamp,
+    /// What happened, and who caused it.
+    pub body: Body,
+}
+
+/// All events of a request.
+pub async fn events_of(conn: &mut PgConnection, id: RequestId) -> Result<Vec<Kept>, Error> {
+    let rows = query("select seq, at, body from events where request_id = $1 order by seq")
+        .bind(id.uuid())
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Kept {
+                seq: seq_of(row.try_get("seq")?),
+                at: row.try_get::<At, _>("at")?.0,
+                body: Body::from_bytes(row.try_get("body")?).map_err(|e| Error::unreadable("a ledger row", e))?,
+            })
+        })
+        .collect()
+}
+
+/// Proves a request's chain whole: every hash recomputed, the head compared with the projection,
+/// the events replayed and their state compared too. Gives the number of events.
+pub async fn verify(conn: &mut PgConnection, id: RequestId) -> Result<u32, Error> {
+    let damaged = |why: String| Error::Damaged { request: id, why };
+    let rows = query("select seq, at, prev_hash, hash, body from events where request_id = $1 order by seq")
+        .bind(id.uuid())
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut links = Vec::with_capacity(rows.len());
+    for row in &rows {
+        links.push(StoredLink {
+            seq: seq_of(row.try_get("seq")?),
+            at_us: row.try_get::<At, _>("at")?.0.as_microsecond(),
+            prev: hash_of(row.try_get("prev_hash")?)?,
+            hash: hash_of(row.try_get("hash")?)?,
+            body: row.try_get("body")?,
+        });
+    }
+    let count = u32::try_from(links.len()).unwrap_or(u32::MAX);
+    let head = chain::verify(id.uuid().as_bytes(), links).map_err(|broken| damaged(broken.to_string()))?;
+    let row = query("select seq, head_hash, state from requests where request_id = $1")
+        .bind(id.uuid())
+        .fetch_optional(&mut *conn)
+        .await?
+        .ok_or_else(|| damaged("there is no such request".to_owned()))?;
+    if seq_of(row.try_get("seq")?) != count || hash_of(row.try_get("head_hash")?)? != head {
+        return Err(damaged(format!("its end is missing or was changed after event {count}")));
+    }
+    let replayed = replay(conn, &[id.uuid()]).await?;
+    let state: String = row.try_get("state")?;
+    match replayed.get(&id) {
+        Some(chained) if chained.request.state.as_str() == state => Ok(count),
+        Some(_) => Err(damaged("its events and its row disagree about the state".to_owned())),
+        None => Err(damaged("it has no events".to_owned())),
+    }
+}
+
+fn event_of(body: &[u8]) -> Result<Event, Error> {
+    Body::from_bytes(body).map(|b| b.entry.into()).map_err(|e| Error::unreadable("a ledger row", e))
+}
+
+fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {
+    <[u8; 32]>::try_from(bytes).map(Hash::from).map_err(|e| Error::unreadable("a hash", e))
+}
+
+fn seq_of(seq: i32) -> u32 {
+    u32::try_from(seq).unwrap_or(0)
+}
+
+pub(crate) fn request_id(id: Uuid) -> Result<RequestId, Error> {
+    MessageId::new(id).map(RequestId::of).map_err(|e| Error::unreadable("a request id", e))
+}
+
+/// Appends to the broker's own stream (refusals, imports); its chain is locked for the transaction.
+pub async fn append_system(
+    tx: &mut PgConnection,
+    stream: &'static str,
+    at: Timestamp,
+    bodies: &[serde_json::Value],
+) -> Result<(), Error> {
+    if bodies.is_empty() {
+        return Ok(());
+    }
+    query("insert into system_heads (stream, seq, hash) values ($1, 0, $2) on conflict do nothing")
+        .bind(stream)
+        .bind(GENESIS.as_bytes().as_slice())
+        .execute(&mut *tx)
+        .await?;
+    let row = query("select seq, hash from system_heads where stream = $1 for update").bind(stream).fetch_one(&mut *tx).await?;
+    let mut seq = seq_of(row.try_get("seq")?);
+    let mut head = hash_of(row.try_get("hash")?)?;
+    let mut id = [0; 16];
+    let name = &stream.as_bytes()[..stream.len().min(16)];
+    id[..name.len()].copy_from_slice(name);
+    for body in bodies {
+        let bytes = body.to_string().into_bytes();
+        let prev = head;
+        seq += 1;
+        head = chain::link(&prev, &id, seq, at.as_microsecond(), &bytes);
+        query("insert into system_events (stream, seq, at, prev_hash, hash, body) values ($1, $2, $3, $4, $5, $6)")
+            .bind(stream)
+            .bind(i32::try_from(seq).unwrap_or(i32::MAX))
+            .bind(At(at))
+            .bind(prev.as_bytes().as_slice())
+            .bind(head.as_bytes().as_slice())
+            .bind(bytes)
+            .execute(&mut *tx)
+            .await?;
+    }
+    query("update system_heads set seq = $2, hash = $3 where stream = $1")
+        .bind(stream)
+        .bind(i32::try_from(seq).unwrap_or(i32::MAX))
+        .bind(head.as_bytes().as_slice())
+        .execute(tx)
+        .await?;
+    Ok(())
+}

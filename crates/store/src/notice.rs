@@ -1,0 +1,152 @@
+//! Rungs that fired, and the lines that wait for the next half-day's digest.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Row, query};
+use xacminh_contract::ledger::Trigger;
+use xacminh_contract::notice::{For, Topic, Why};
+use xacminh_domain::id::{HandlerId, OfficeId, RequestId};
+use xacminh_domain::request::Event;
+use xacminh_domain::{Date, Timestamp};
+
+use crate::error::Error;
+use crate::ledger::request_id;
+use crate::time::{At, On};
+use crate::view::late::why;
+
+/// Writes down rungs that fired. The key is the promise "once": a second row of one key fails the
+/// transaction, which then did nothing.
+pub async fn rungs(tx: &mut PgConnection, at: Timestamp, fired: &[(RequestId, &Event)]) -> Result<(), Error> {
+    for (id, event) in fired {
+        let Event::RungFired { trigger, rung, clock_start, due_at, target } = event else { continue };
+        query(
+            "insert into rungs (request_id, trigger, rung, clock_start, due_at, fired_at, target)
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(id.uuid())
+        .bind(Trigger::from(*trigger).as_str())
+        .bind(i16::from(*rung))
+        .bind(At(*clock_start))
+        .bind(At(*due_at))
+        .bind(At(at))
+        .bind(target.map(|office| office.to_string()))
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A line for a digest.
+#[derive(Debug, Clone)]
+pub struct NewLine {
+    /// Whose digest.
+    pub office: OfficeId,
+    /// When it may leave.
+    pub leave_at: Timestamp,
+    /// What it is about.
+    pub topic: Topic,
+    /// For whom there.
+    pub for_whom: For,
+    /// About which request.
+    pub request: RequestId,
+    /// The last day of what was or is due.
+    pub due_on: Option<Date>,
+}
+
+/// Adds lines.
+pub async fn add(tx: &mut PgConnection, lines: &[NewLine]) -> Result<(), Error> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    query(
+        "insert into notice_lines (office, leave_at, topic, for_whom, request_id, due_on)
+         select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::date[])",
+    )
+    .bind(lines.iter().map(|l| l.office.to_string()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|l| At(l.leave_at)).collect::<Vec<_>>())
+    .bind(lines.iter().map(|l| l.topic.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|l| l.for_whom.as_str()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|l| l.request.uuid()).collect::<Vec<_>>())
+    .bind(lines.iter().map(|l| l.due_on.map(On)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A line that is due to leave, with what its request is now.
+#[derive(Debug, Clone)]
+pub struct Leaving {
+    /// Whose digest.
+    pub office: OfficeId,
+    /// What it is about.
+    pub topic: Topic,
+    /// For whom there.
+    pub for_whom: For,
+    /// About which request.
+    pub request: RequestId,
+    /// The last day of what was or is due.
+    pub due_on: Option<Date>,
+    /// W's file code.
+    pub case_code: String,
+    /// H.
+    pub responder: OfficeId,
+    /// Who has it on the desk at H.
+    pub handler: Option<HandlerId>,
+    /// Why it waits.
+    pub why: Why,
+    /// H still owes an answer.
+    pub is_open: bool,
+}
+
+/// Takes the lines that may leave at `now`, for some offices at a time and whole offices each.
+/// They are gone when the transaction commits, together with the digests put into the outbox.
+pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result<Vec<Leaving>, Error> {
+    let rows = query(
+        "with chosen as (
+             select distinct office from notice_lines where leave_at <= $1 order by office limit $2
+         ), locked as (
+             select line_id from notice_lines n join chosen using (office) where leave_at <= $1 for update of n skip locked
+         ), gone as (
+             delete from notice_lines n using locked where n.line_id = locked.line_id
+             returning n.line_id, n.office, n.topic, n.for_whom, n.request_id, n.due_on
+         )
+         select gone.*, r.case_code, r.responder, r.handler, r.state, r.clock_cause
+         from gone join requests r using (request_id) order by gone.office, gone.line_id",
+    )
+    .bind(At(now))
+    .bind(offices)
+    .fetch_all(tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let state: &str = row.try_get("state")?;
+            let why = why(state, row.try_get("clock_cause")?);
+            Ok(Leaving {
+                office: office(row.try_get("office")?)?,
+                topic: topic(row.try_get("topic")?)?,
+                for_whom: match row.try_get("for_whom")? {
+                    "handler" => For::Handler,
+                    "deputy" => For::Deputy,
+                    _ => For::Head,
+                },
+                request: request_id(row.try_get("request_id")?)?,
+                due_on: row.try_get::<Option<On>, _>("due_on")?.map(|on| on.0),
+                case_code: row.try_get("case_code")?,
+                responder: office(row.try_get("responder")?)?,
+                handler: row.try_get::<Option<&str>, _>("handler")?.and_then(|h| h.parse().ok()),
+                is_open: why.is_some_and(|w| w != Why::NotRead),
+                why: why.unwrap_or(Why::NotRead),
+            })
+        })
+        .collect()
+}
+
+fn office(text: &str) -> Result<OfficeId, Error> {
+    text.parse().map_err(|e| Error::unreadable("an office", e))
+}
+
+fn topic(word: &str) -> Result<Topic, Error> {
+    [Topic::AcceptOverdue, Topic::AnswerDueToday, Topic::OfficeSilent, Topic::FileOverdue, Topic::Withdrawn]
+        .into_iter()
+        .find(|t| t.as_str() == word)
+        .ok_or_else(|| Error::unreadable("a notice line", "unknown topic"))
+}

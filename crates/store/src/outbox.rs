@@ -1,0 +1,175 @@
+//! What has to leave: final bytes and headers, sealed, until RabbitMQ confirmed them.
+
+use sqlx::postgres::{PgConnection, PgListener};
+use sqlx::{Row, query};
+use uuid::Uuid;
+use xacminh_domain::Timestamp;
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_trust::key::KeyRing;
+
+use crate::error::Error;
+use crate::ledger::request_id;
+use crate::time::At;
+
+/// Among how many shards offices are spread. A relay holds a shard by an advisory lock, so the
+/// number is part of the store and not a setting.
+pub const SHARDS: i16 = 16;
+/// The first key of a shard's advisory lock.
+const LOCK_SPACE: i32 = 7_226_464;
+/// The channel that wakes relays of other processes. It only wakes; rows are what counts.
+pub const WAKE: &str = "xacminh_outbox";
+
+/// What leaving means for the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// It is in H's inbox then.
+    Sent,
+    /// The answer is in W's inbox then.
+    AnswerSent,
+}
+
+impl Mark {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::AnswerSent => "answer_sent",
+        }
+    }
+}
+
+/// A message on its way.
+#[derive(Debug, Clone)]
+pub struct Letter {
+    /// Whose inbox.
+    pub office: OfficeId,
+    /// Its id: the same in every re-send.
+    pub message_id: Uuid,
+    /// Its `type`.
+    pub message_type: String,
+    /// The request it is about, for `correlation-id`.
+    pub request_id: Option<RequestId>,
+    /// What leaving means for that request.
+    pub mark: Option<Mark>,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// W3C trace context of what caused it.
+    pub traceparent: Option<String>,
+    /// The final body.
+    pub body: Vec<u8>,
+}
+
+/// A letter with its place in the outbox.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Its place.
+    pub outbox_id: i64,
+    /// The letter.
+    pub letter: Letter,
+}
+
+fn shard(office: OfficeId) -> i16 {
+    i16::try_from(office.spread() % u32::from(SHARDS.unsigned_abs())).unwrap_or(0)
+}
+
+/// Puts letters into the outbox and wakes the relays once the transaction commits.
+pub async fn put(tx: &mut PgConnection, keys: &KeyRing, letters: &[Letter]) -> Result<(), Error> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let mut sealed = Vec::with_capacity(letters.len());
+    for letter in letters {
+        sealed.push(keys.seal(letter.message_id.as_bytes(), &letter.body)?);
+    }
+    query(
+        "insert into outbox (shard, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed)
+         select * from unnest($1::smallint[], $2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::text[],
+             $7::timestamptz[], $8::text[], $9::bytea[])",
+    )
+    .bind(letters.iter().map(|l| shard(l.office)).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| l.office.to_string()).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| l.message_id).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| l.message_type.as_str()).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| l.request_id.map(|id| id.uuid())).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| l.mark.map(Mark::as_str)).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| At(l.created_at)).collect::<Vec<_>>())
+    .bind(letters.iter().map(|l| l.traceparent.as_deref()).collect::<Vec<_>>())
+    .bind(sealed)
+    .execute(&mut *tx)
+    .await?;
+    query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
+    Ok(())
+}
+
+/// Letters of the given shards, oldest first, after a place: what a relay reads in one go.
+/// `except` are places it already has in hand or gave up on for now.
+pub async fn read(
+    conn: &mut PgConnection,
+    keys: &KeyRing,
+    shards: &[i16],
+    except: &[i64],
+    limit: i64,
+) -> Result<Vec<Waiting>, Error> {
+    let rows = query(
+        "select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
+         from outbox where shard = any($1) and outbox_id <> all($2) order by outbox_id limit $3",
+    )
+    .bind(shards)
+    .bind(except)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    let mut out = Vec::with_capacity(rows.len());
+    for row in rows {
+        let message_id: Uuid = row.try_get("message_id")?;
+        let mark = match row.try_get::<Option<&str>, _>("marks")? {
+            Some("sent") => Some(Mark::Sent),
+            Some(_) => Some(Mark::AnswerSent),
+            None => None,
+        };
+        out.push(Waiting {
+            outbox_id: row.try_get("outbox_id")?,
+            letter: Letter {
+                office: row.try_get::<&str, _>("office")?.parse().map_err(|e| Error::unreadable("an office", e))?,
+                message_id,
+                message_type: row.try_get("message_type")?,
+                request_id: row.try_get::<Option<Uuid>, _>("request_id")?.map(request_id).transpose()?,
+                mark,
+                created_at: row.try_get::<At, _>("created_at")?.0,
+                traceparent: row.try_get("traceparent")?,
+                body: keys.open(message_id.as_bytes(), row.try_get("sealed")?)?.to_vec(),
+            },
+        });
+    }
+    Ok(out)
+}
+
+/// Lets confirmed letters go.
+pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
+    if !ids.is_empty() {
+        query("delete from outbox where outbox_id = any($1)").bind(ids).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// Tries to hold further shards; the locks last as long as the connection. Gives those now held.
+pub async fn hold_shards(conn: &mut PgConnection, held: &[i16]) -> Result<Vec<i16>, Error> {
+    let mut all = held.to_vec();
+    for shard in (0..SHARDS).filter(|s| !held.contains(s)) {
+        let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
+            .bind(LOCK_SPACE)
+            .bind(i32::from(shard))
+            .fetch_one(&mut *conn)
+            .await?;
+        if got {
+            all.push(shard);
+        }
+    }
+    Ok(all)
+}
+
+/// Hears when letters were put in by any process.
+pub async fn listen(pool: &sqlx::PgPool) -> Result<PgListener, Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(WAKE).await?;
+    Ok(listener)
+}

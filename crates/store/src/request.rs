@@ -1,0 +1,111 @@
+//! The projection of requests: one row each, for questions that span requests.
+
+use sqlx::postgres::PgConnection;
+use sqlx::query;
+use xacminh_contract::ledger::ClockCause;
+use xacminh_contract::request::Kind;
+use xacminh_domain::Timestamp;
+
+use crate::error::Error;
+use crate::ledger::Chained;
+use crate::time::{At, On};
+
+/// Where the two offices of a new request lie, for reports by province.
+#[derive(Debug, Clone)]
+pub struct Provinces {
+    /// Province code of W.
+    pub requester: String,
+    /// Province code of H.
+    pub responder: String,
+}
+
+/// Inserts the rows of new requests. A row whose request exists already is left as it is; the
+/// inbox has kept repeats out before.
+pub async fn insert(tx: &mut PgConnection, new: &[(&Chained, &Provinces)]) -> Result<(), Error> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let opening = |f: fn(&xacminh_domain::request::Opening) -> String| -> Vec<String> {
+        new.iter().map(|(c, _)| f(&c.request.opening)).collect()
+    };
+    query(
+        "insert into requests (request_id, requester, responder, requester_province, responder_province,
+             home_unit, kind, lane, lookup_pending, case_code, received_on, state, seq, head_hash,
+             submitted_at, file_due_on)
+         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+             $7::text[], $8::text[], $9::bool[], $10::text[], $11::date[], $12::text[], $13::int[],
+             $14::bytea[], $15::timestamptz[], $16::date[])",
+    )
+    .bind(new.iter().map(|(c, _)| c.request.id.uuid()).collect::<Vec<_>>())
+    .bind(opening(|o| o.requester.to_string()))
+    .bind(opening(|o| o.responder.to_string()))
+    .bind(new.iter().map(|(_, p)| p.requester.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(_, p)| p.responder.as_str()).collect::<Vec<_>>())
+    .bind(opening(|o| o.home.to_string()))
+    .bind(new.iter().map(|(c, _)| Kind::from(c.request.opening.kind).as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| c.request.opening.lane.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| c.request.opening.lookup == xacminh_domain::request::Lookup::Pending).collect::<Vec<_>>())
+    .bind(opening(|o| o.case_code.clone()))
+    .bind(new.iter().map(|(c, _)| On(c.request.opening.received_on)).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| c.request.state.as_str()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| i32::try_from(c.seq).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| c.head.as_bytes().as_slice()).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| At(c.request.at.submitted)).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| c.request.file_due.as_ref().map(|d| On(d.on))).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Brings the rows of changed requests up to date.
+pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), Error> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let at = |f: fn(&xacminh_domain::request::Instants) -> Option<Timestamp>| -> Vec<Option<At>> {
+        changed.iter().map(|c| f(&c.request.at).map(At)).collect()
+    };
+    let clocks: Vec<_> = changed.iter().map(|c| c.request.clock.as_ref()).collect();
+    query(
+        "update requests r set
+             state = n.state, seq = n.seq, head_hash = n.head_hash, sent_at = n.sent_at,
+             delivered_at = n.delivered_at, opened_at = n.opened_at, answered_at = n.answered_at,
+             answer_sent_at = n.answer_sent_at, read_at = n.read_at, withdrawn_at = n.withdrawn_at,
+             clock_cause = n.clock_cause, clock_start = n.clock_start, accept_due_on = n.accept_due_on,
+             answer_due_on = n.answer_due_on, answer_due_at = n.answer_due_at,
+             calendar_version = n.calendar_version, answer_code = n.answer_code,
+             answer_late = n.answer_late, handler = n.handler, rung = n.rung
+         from unnest($1::uuid[], $2::text[], $3::int[], $4::bytea[], $5::timestamptz[], $6::timestamptz[],
+             $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
+             $12::text[], $13::timestamptz[], $14::date[], $15::date[], $16::timestamptz[], $17::text[],
+             $18::text[], $19::bool[], $20::text[], $21::smallint[])
+           as n (request_id, state, seq, head_hash, sent_at, delivered_at, opened_at, answered_at,
+             answer_sent_at, read_at, withdrawn_at, clock_cause, clock_start, accept_due_on,
+             answer_due_on, answer_due_at, calendar_version, answer_code, answer_late, handler, rung)
+         where r.request_id = n.request_id",
+    )
+    .bind(changed.iter().map(|c| c.request.id.uuid()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.request.state.as_str()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| i32::try_from(c.seq).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.head.as_bytes().as_slice()).collect::<Vec<_>>())
+    .bind(at(|i| i.sent))
+    .bind(at(|i| i.delivered))
+    .bind(at(|i| i.opened))
+    .bind(at(|i| i.answered))
+    .bind(at(|i| i.answer_sent))
+    .bind(at(|i| i.read))
+    .bind(at(|i| i.withdrawn))
+    .bind(clocks.iter().map(|c| c.map(|(cause, _)| ClockCause::from(*cause).as_str())).collect::<Vec<_>>())
+    .bind(clocks.iter().map(|c| c.map(|(_, k)| At(k.started_at))).collect::<Vec<_>>())
+    .bind(clocks.iter().map(|c| c.map(|(_, k)| On(k.accept.on))).collect::<Vec<_>>())
+    .bind(clocks.iter().map(|c| c.map(|(_, k)| On(k.answer.on))).collect::<Vec<_>>())
+    .bind(clocks.iter().map(|c| c.map(|(_, k)| At(k.answer.due_at))).collect::<Vec<_>>())
+    .bind(clocks.iter().map(|c| c.map(|(_, k)| k.answer.calendar.to_string())).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.request.answer.map(|(code, ..)| code.code())).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.request.answer.map(|(_, late, _)| late)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.request.handler.as_ref().map(|h| h.as_str())).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.request.fired.iter().map(|f| i16::from(f.rung)).max().unwrap_or(0)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

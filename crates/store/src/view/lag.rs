@@ -1,0 +1,62 @@
+//! The age of what is open: without it an office that never answers would look perfect.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Row, query};
+use xacminh_domain::Timestamp;
+
+use crate::error::Error;
+use crate::time::At;
+
+/// Open requests of one province in one state.
+#[derive(Debug, Clone)]
+pub struct Open {
+    /// Province code of H; of W for what is only unread.
+    pub province: String,
+    /// How far they are.
+    pub state: String,
+    /// How many.
+    pub count: i64,
+    /// How many are beyond the answer due.
+    pub overdue: i64,
+    /// When the oldest was submitted.
+    pub oldest: Timestamp,
+    /// How many were sent in without a look-up.
+    pub lookup_pending: i64,
+}
+
+/// All that is in life at `now`, by province and state.
+pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Open>, Error> {
+    let rows = query(
+        "select case r.state when 'answered' then r.requester_province else r.responder_province end as province,
+             r.state, count(*) as n, min(r.submitted_at) as oldest,
+             count(*) filter (where r.answer_due_at <= $1 and r.state <> 'answered') as overdue,
+             count(*) filter (where r.lookup_pending) as pending
+         from timers t join requests r using (request_id) group by 1, 2",
+    )
+    .bind(At(now))
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Open {
+                province: row.try_get("province")?,
+                state: row.try_get("state")?,
+                count: row.try_get("n")?,
+                overdue: row.try_get("overdue")?,
+                oldest: row.try_get::<At, _>("oldest")?.0,
+                lookup_pending: row.try_get("pending")?,
+            })
+        })
+        .collect()
+}
+
+/// How much waits to leave, and since when the oldest.
+pub async fn outbox(conn: &mut PgConnection) -> Result<(i64, Option<Timestamp>), Error> {
+    let row = query("select count(*) as n, min(created_at) as oldest from outbox").fetch_one(conn).await?;
+    Ok((row.try_get("n")?, row.try_get::<Option<At>, _>("oldest")?.map(|at| at.0)))
+}
+
+/// How many messages are parked.
+pub async fn parked(conn: &mut PgConnection) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar("select count(*) from parked").fetch_one(conn).await?)
+}

@@ -1,0 +1,5 @@
+//! Questions that span requests. Read-only, on the projection and the small hot tables.
+
+pub mod lag;
+pub mod late;
+pub mod standing;

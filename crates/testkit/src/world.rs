@@ -1,0 +1,194 @@
+//! A test's own database and virtual host.
+
+use anyhow::Result;
+use sqlx::{Connection, PgConnection};
+use tokio::task::spawn_blocking;
+use xacminh_bus::{BusSettings, Grant, Management};
+use xacminh_domain::id::OfficeId;
+
+use crate::servers::{with_login, with_path};
+use crate::{OfficeClient, Servers, random_text};
+
+/// An office with access.
+#[derive(Clone)]
+pub struct OfficeLogin {
+    /// Its id, which is its login. Random, because logins are shared by all virtual hosts.
+    pub office: OfficeId,
+    /// Its password.
+    pub password: String,
+}
+
+/// A database, a virtual host and a login of the broker's own that no other test touches.
+///
+/// [`World::close`] takes them away; a test that fails before leaves that to `Drop`, which blocks.
+pub struct World {
+    name: String,
+    servers: &'static Servers,
+    management: Management,
+    broker_password: String,
+    offices: Vec<OfficeId>,
+    open: bool,
+}
+
+impl World {
+    /// Makes one. The name is for whoever looks at the servers; it need not be unique.
+    pub async fn new(test_name: &str) -> Result<Self> {
+        let servers = Servers::shared().await?;
+        let readable: String = test_name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
+            .take(40)
+            .collect();
+        let name = format!("t_{readable}_{}", random_text(8));
+        let world = Self {
+            management: Management::new(&servers.mgmt_url, &name)?,
+            broker_password: random_text(16),
+            offices: Vec::new(),
+            open: true,
+            servers,
+            name,
+        };
+        let (management, user, password) =
+            (world.mgmt(), world.name.clone(), world.broker_password.clone());
+        let on_rabbitmq = spawn_blocking(move || {
+            management.create_vhost()?;
+            management.create_broker_user(&user, &password)
+        });
+        run_sql(&servers.pg_url, format!("CREATE DATABASE {}", world.name)).await?;
+        on_rabbitmq.await??;
+        Ok(world)
+    }
+
+    /// Its database, empty at first.
+    pub fn pg_url(&self) -> String {
+        with_path(&self.servers.pg_url, &self.name)
+    }
+
+    /// Its virtual host, for the broker's login, which has all permissions there.
+    pub fn amqp_url(&self) -> String {
+        let url = with_path(&self.servers.amqp_url, &self.name);
+        with_login(&url, &self.name, &self.broker_password)
+    }
+
+    /// The management API for its virtual host, as an administrator. Its functions block.
+    pub fn mgmt(&self) -> Management {
+        self.management.clone()
+    }
+
+    /// The address of the management API with an administrator's login, for a process's settings.
+    pub fn mgmt_url(&self) -> &str {
+        &self.servers.mgmt_url
+    }
+
+    /// The name of its database and its virtual host.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name of the broker's login.
+    pub fn broker_user(&self) -> &str {
+        &self.name
+    }
+
+    /// Settings for a bus of the broker's.
+    pub fn bus_settings(&self) -> BusSettings {
+        BusSettings::new(self.amqp_url(), self.name.clone())
+    }
+
+    /// Calls the management API off the async threads.
+    pub async fn manage<T, E>(
+        &self,
+        call: impl FnOnce(&Management) -> Result<T, E> + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        E: Into<anyhow::Error> + Send + 'static,
+    {
+        let management = self.mgmt();
+        spawn_blocking(move || call(&management)).await?.map_err(Into::into)
+    }
+
+    /// So many offices with access. The topology has to be there.
+    pub async fn offices(&mut self, count: usize) -> Result<Vec<OfficeLogin>> {
+        let logins: Vec<OfficeLogin> = (0..count)
+            .map(|_| OfficeLogin {
+                office: format!("vp{}", random_text(6).replace('o', "8")).parse().expect("an office id"),
+                password: random_text(12),
+            })
+            .collect();
+        let grants: Vec<Grant> = logins
+            .iter()
+            .map(|l| Grant { office: l.office, password: l.password.clone() })
+            .collect();
+        self.offices.extend(logins.iter().map(|l| l.office));
+        self.manage(move |m| m.grant_offices(&grants)).await?;
+        Ok(logins)
+    }
+
+    /// One office with access, connected as its own system would be.
+    pub async fn office(&mut self) -> Result<OfficeClient> {
+        let login = self.offices(1).await?.remove(0);
+        self.connect(&login).await
+    }
+
+    /// Connects as an office.
+    pub async fn connect(&self, login: &OfficeLogin) -> Result<OfficeClient> {
+        OfficeClient::connect(&self.amqp_url(), login.office, &login.password).await
+    }
+
+    /// An office that something else gave access to: its login is taken away with the rest.
+    pub fn adopt(&mut self, office: OfficeId) {
+        self.offices.push(office);
+    }
+
+    /// Takes all of it away.
+    pub async fn close(mut self) -> Result<()> {
+        self.open = false;
+        let (management, users) = (self.mgmt(), self.users());
+        let on_rabbitmq = spawn_blocking(move || clear_rabbitmq(&management, &users));
+        run_sql(&self.servers.pg_url, self.drop_database()).await?;
+        on_rabbitmq.await?
+    }
+
+    fn users(&self) -> Vec<String> {
+        let offices = self.offices.iter().map(ToString::to_string);
+        offices.chain([self.name.clone()]).collect()
+    }
+
+    fn drop_database(&self) -> String {
+        format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let (management, users) = (self.mgmt(), self.users());
+        let (pg_url, drop_database) = (self.servers.pg_url.clone(), self.drop_database());
+        // A thread, because this one may be inside a runtime, where blocking on one panics.
+        let cleaning = std::thread::spawn(move || {
+            let _ = clear_rabbitmq(&management, &users);
+            if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                let _ = runtime.block_on(run_sql(&pg_url, drop_database));
+            }
+        });
+        let _ = cleaning.join();
+    }
+}
+
+fn clear_rabbitmq(management: &Management, users: &[String]) -> Result<()> {
+    // Users first: that ends their connections.
+    for user in users {
+        management.delete_user(user)?;
+    }
+    Ok(management.delete_vhost()?)
+}
+
+async fn run_sql(url: &str, statement: String) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}
