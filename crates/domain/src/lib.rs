@@ -11,6 +11,7 @@
 //! | who is pressed when nobody answers | [`escalation`] |
 //! | who held it, and for how long | [`lag`] |
 //! | which office is it | [`unit`], [`office`], [`directory`] |
+//! | what are citizens told | [`wording`] |
 //! | is a number or a name well formed | [`person_no`], [`person`], [`name`] |
 
 pub mod answer;
@@ -27,6 +28,7 @@ pub mod person_no;
 pub mod request;
 pub mod rules;
 pub mod unit;
+pub mod wording;
 
 /// Instants are UTC; they carry whole microseconds, because the ledger does.
 pub use jiff::Timestamp;

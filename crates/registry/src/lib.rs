@@ -7,6 +7,7 @@ mod offices;
 mod rules;
 mod table;
 mod units;
+mod wording;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use xacminh_domain::directory::{Directory, DirectoryParts};
 use xacminh_domain::office::OfficeServes;
 use xacminh_domain::rules::{Ladder, LegalRules, RuleValue};
 use xacminh_domain::unit::{NameVariant, Succession, Unit};
+use xacminh_domain::wording::{CitizenText, Wording};
 
 pub use error::Error;
 pub use offices::OfficeRow;
@@ -51,6 +53,8 @@ pub struct Registry {
     pub legal_rows: Vec<LegalRow>,
     /// The ladder.
     pub ladder_rows: Vec<RungRow>,
+    /// What citizens are told.
+    pub texts: Vec<CitizenText>,
     hours: OfficeHours,
 }
 
@@ -64,14 +68,14 @@ impl Registry {
         let calendar_days = calendar::read(&mut files)?;
         let legal_rows = rules::read_legal(&mut files)?;
         let ladder_rows = rules::read_ladder(&mut files)?;
+        let texts = wording::read(&mut files)?;
         let spans = check::units::check(&units)?;
         check::offices::check(&offices, &units, &spans)?;
         // Checked when the limits were read: there is a row that goes on.
-        let hours = legal_rows.iter().find_map(|row| match &row.rule.value {
-            RuleValue::Hours(hours) if row.rule.key == LegalRules::OFFICE_HOURS && row.rule.valid_to.is_none() => {
-                Some(hours.clone())
-            }
-            _ => None,
+        let mut going_on = legal_rows.iter().map(|row| &row.rule).filter(|rule| rule.valid_to.is_none());
+        let hours = going_on.find_map(|rule| {
+            let RuleValue::Hours(hours) = &rule.value else { return None };
+            (rule.key == LegalRules::OFFICE_HOURS).then(|| hours.clone())
         });
         let hours = hours.ok_or_else(|| Error::Content {
             file: "rules/legal_rules.csv".to_owned(),
@@ -99,6 +103,7 @@ impl Registry {
             calendar_days,
             legal_rows,
             ladder_rows,
+            texts,
             hours,
         })
     }
@@ -124,6 +129,11 @@ impl Registry {
     /// The dated limits.
     pub fn legal_rules(&self) -> LegalRules {
         LegalRules::new(self.legal_rows.iter().map(|row| row.rule.clone()))
+    }
+
+    /// What citizens are told.
+    pub fn wording(&self) -> Wording {
+        Wording::new(self.texts.iter().cloned())
     }
 
     /// The dated ladder.

@@ -2,9 +2,10 @@
 -- alone, whole or not at all. Days are days in Vietnam; valid_to is the last day of validity.
 
 create table reference_versions (
-    version     text primary key,
-    digest      bytea not null,
-    imported_at timestamptz not null
+    version       text primary key,
+    digest        bytea not null,
+    imported_at   timestamptz not null,
+    record_begins date not null                 -- the first day of which the units tell
 );
 
 create table units (

@@ -68,11 +68,16 @@ fn above_column(unit: &Unit) -> &'static str {
     if unit.code.level() == UnitLevel::District { "province_code" } else { "parent_code" }
 }
 
-/// Two units below the same one never share a name, whatever the type and the place of the marks.
+/// Two units below the same one never share a name at one time, wherever the marks stand. Below a
+/// district, and among districts, a town and the rural unit around it did, so there the type
+/// counts; communes right below a province do not share one even so.
 fn check_names(table: &Table<Unit>) -> Result<(), Error> {
     let rows = table.rows.iter().map(|l| {
         let unit = &l.row;
-        ((unit.parent, marked(unit.bare_name())), span(unit.valid_from, unit.valid_to), l.line)
+        let level_above = unit.parent.map(UnitCode::level);
+        let in_province = unit.code.level() == UnitLevel::Commune && level_above == Some(UnitLevel::Province);
+        let unit_type = (!in_province).then_some(unit.unit_type);
+        ((unit.parent, unit_type, marked(unit.bare_name())), span(unit.valid_from, unit.valid_to), l.line)
     });
     match overlapping(rows) {
         Some(line) => Err(table.fault(line, "name", "another unit below the same one has this name at this time")),
