@@ -19,7 +19,7 @@ from collections import namedtuple
 from datetime import datetime, timedelta, timezone
 
 import pika
-from pika.exceptions import AMQPConnectionError, ChannelWrongStateError, NackError
+from pika.exceptions import AMQPConnectionError, AMQPError, ChannelWrongStateError, NackError
 
 VIETNAM = timezone(timedelta(hours=7))
 EXCHANGE = "xacminh.in"
@@ -174,4 +174,7 @@ class Office:
     def _drop(self, name):
         channel = self.channels.pop(name, None)
         if channel is not None and channel.connection.is_open:
-            channel.connection.close()
+            try:
+                channel.connection.close()
+            except AMQPError:
+                pass  # it was lost already, and nobody had noticed

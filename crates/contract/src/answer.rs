@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::answer as domain;
 
 use crate::request::OfficeCard;
-use crate::values::{Handler, Instant, ReqId, Text, wire_enum};
+use crate::values::{Day, Handler, Instant, ReqId, Text, wire_enum};
 
 wire_enum!(
     /// What is answered (handbook §11).
@@ -148,6 +148,18 @@ pub enum DwellingWord {
     Other,
 }
 
+/// From when to when somebody lived there; an end that is not known is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Period {
+    /// The first day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Day>,
+    /// The last day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Day>,
+}
+
 /// `answer.give`: H answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -168,6 +180,12 @@ pub struct Give {
     /// The status of the dwelling, where H knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dwelling_status: Option<Dwelling>,
+    /// For `q_period`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+    /// For `q_moved_to`: the new home as H's record has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Text<200>>,
     /// H's own opaque id of who answers.
     pub answered_by: Handler,
     /// Who approved, where one must.
@@ -248,6 +266,12 @@ pub struct Deliver {
     /// The status of the dwelling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dwelling_status: Option<Dwelling>,
+    /// For `q_period`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<Period>,
+    /// For `q_moved_to`: the new home as H's record has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<Text<200>>,
     /// Who answered, and whom to call.
     pub responder: OfficeCard,
     /// When the broker took the answer.

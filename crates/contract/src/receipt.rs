@@ -104,6 +104,12 @@ pub struct HomeCandidate {
     pub office: Office,
     /// That office's name.
     pub office_name: String,
+    /// How much of the former unit went there: `part`, `area_only`, `population_only`, or absent
+    /// when the words are its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
+    /// Today's address in words.
+    pub words: String,
 }
 
 /// Why a command was refused, and what to change.
@@ -120,8 +126,8 @@ pub struct Refusal {
     /// What was expected there, or a hint; never a value that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// For `home_ambiguous`: the units it may mean. Pick one and submit again with its `unit` as
-    /// `home.code` and today as `home.as_of`.
+    /// For `home_ambiguous`: the units it may mean. Pick one and submit again, under a new
+    /// message-id, with its `unit` as `home.code` and today as `home.as_of`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<HomeCandidate>,
 }

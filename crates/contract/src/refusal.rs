@@ -68,7 +68,7 @@ refusals! {
     MessageIdMalformed = "message_id_malformed", "",
         "Thiếu hoặc sai mã tin (message-id): hãy tạo mã UUID phiên bản 7 cho mỗi tin.",
         "The message-id is missing or wrong: make a UUID of version 7 for each message.";
-    /// The time in the id is more than a day ahead of the broker.
+    /// The time in the id is more than 90 days back or a day ahead of the broker's.
     IdTimeOutOfRange = "id_time_out_of_range", "",
         "Thời điểm trong mã tin lệch quá xa (cho phép từ 90 ngày trước đến 1 ngày sau): hãy chỉnh đồng hồ máy rồi tạo mã mới.",
         "The time in the message-id is out of range (90 days back to 1 day ahead): set the clock and make a new id.";

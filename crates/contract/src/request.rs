@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::request as domain;
 
 use crate::receipt::Warning;
-use crate::values::{Birth, Day, Handler, Instant, Office, ReqId, Text, Unit, wire_enum};
+use crate::values::{Birth, Country, Day, Handler, Instant, Office, ReqId, Text, Unit, wire_enum};
 
 wire_enum!(
     /// What is asked (handbook §4.3).
@@ -149,7 +149,7 @@ impl std::fmt::Debug for Birth {
 #[serde(deny_unknown_fields)]
 pub struct Origin {
     /// ISO 3166-1, two letters.
-    pub country: Text<2>,
+    pub country: Country,
     /// Free words.
     pub text: Text<300>,
 }

@@ -68,12 +68,12 @@ pub fn messages() -> Vec<Message> {
             schema: schema_for!(Receipt),
             example: json!({ "items": [
                 {
-                    "message_id": REQUEST, "command": "request.submit", "request_id": REQUEST, "outcome": "accepted",
+                    "message_id": REQUEST, "command": "xacminh.request.submit.v1", "request_id": REQUEST, "outcome": "accepted",
                     "at": "2026-11-19T08:05:02.120394+07:00", "warnings": ["origin_abroad"], "state": "submitted",
                     "responder": card(H, "Công an phường Hồng Hà"), "file_due_on": "2026-11-25"
                 },
                 {
-                    "message_id": "019a9a3c-5801-7abc-8def-0123456789ab", "command": "request.submit", "outcome": "refused",
+                    "message_id": "019a9a3c-5801-7abc-8def-0123456789ab", "command": "xacminh.request.submit.v1", "outcome": "refused",
                     "at": "2026-11-19T08:05:02.120394+07:00",
                     "refusal": RefusalCode::IdMalformed.refusal()
                 }
@@ -137,8 +137,8 @@ pub fn file_text(message: &Message) -> String {
 pub fn refusal_table() -> String {
     let mut out = String::from("| code | usually points at | sentence | in English |\n| --- | --- | --- | --- |\n");
     for code in RefusalCode::ALL {
-        let pointer = if code.pointer().is_empty() { "the message, or the field named" } else { code.pointer() };
-        out.push_str(&format!("| `{}` | `{pointer}` | {} | {} |\n", code.as_str(), code.sentence(), code.sentence_en()));
+        let pointer = if code.pointer().is_empty() { "the message, or the field named".to_owned() } else { format!("`{}`", code.pointer()) };
+        out.push_str(&format!("| `{}` | {pointer} | {} | {} |\n", code.as_str(), code.sentence(), code.sentence_en()));
     }
     out
 }

@@ -218,6 +218,30 @@ impl<const N: usize> JsonSchema for Text<N> {
     }
 }
 
+/// A country: two capital letters, ISO 3166-1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Country(pub String);
+
+impl<'de> Deserialize<'de> for Country {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        if text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase()) {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom("expected two capital letters (ISO 3166-1)"))
+        }
+    }
+}
+
+impl JsonSchema for Country {
+    fn schema_name() -> Cow<'static, str> {
+        "Country".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "ISO 3166-1, two capital letters.", "pattern": "^[A-Z]{2}$", "examples": ["VN"] })
+    }
+}
+
 /// May be personal: only its length is shown.
 impl<const N: usize> fmt::Debug for Text<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -19,6 +19,10 @@ mod client;
 mod cut;
 mod ledger;
 mod line;
+mod people;
+mod table;
 mod world;
+mod zipf;
 
+pub use table::{end, start};
 pub use world::{HomeOffice, OperatorView, RungRow, Settings, Standing, World};

@@ -10,7 +10,7 @@
 //! | when is it due | [`calendar`], [`deadline`], [`rules`] |
 //! | who is pressed when nobody answers | [`escalation`] |
 //! | who held it, and for how long | [`lag`] |
-//! | which office is it | [`unit`], [`office`], [`directory`] |
+//! | which office is it | [`mod@unit`], [`office`], [`directory`] |
 //! | what are citizens told | [`wording`] |
 //! | is a number or a name well formed | [`person_no`], [`person`], [`name`] |
 

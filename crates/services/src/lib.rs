@@ -1,1 +1,19 @@
-//! In what order? One file per workflow.
+#![doc = include_str!("../README.md")]
+
+pub mod answering;
+mod composing;
+mod core;
+mod digest;
+pub mod disposition;
+mod error;
+pub mod escalating;
+pub mod intake;
+mod judging;
+pub mod measuring;
+mod metrics;
+pub mod relay;
+pub mod taking;
+
+pub use core::Core;
+pub use error::Error;
+pub use metrics::Metrics;

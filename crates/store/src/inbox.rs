@@ -56,15 +56,26 @@ pub async fn claim(
     for row in new {
         fresh.insert((row.try_get::<Uuid, _>("message_id")?, row.try_get::<String, _>("sender")?));
     }
-    let old = sorted.iter().filter(|c| !fresh.contains(&(c.0, c.1.clone())));
-    let (ids, senders): (Vec<Uuid>, Vec<String>) = old.map(|c| (c.0, c.1.clone())).unzip();
+    let old: Vec<Key> = commands
+        .iter()
+        .map(|(key, _)| *key)
+        .filter(|(office, id)| !fresh.contains(&(id.uuid(), office.to_string())))
+        .collect();
+    find(tx, &old).await
+}
+
+/// What became of commands that were taken before; keys never taken are not in it.
+pub async fn find(conn: &mut PgConnection, keys: &[Key]) -> Result<HashMap<Key, Seen>, Error> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = query(
         "select i.message_id, i.sender, i.body_digest, i.receipt
          from inbox i join unnest($1::uuid[], $2::text[]) as c (m, s) on i.message_id = c.m and i.sender = c.s",
     )
-    .bind(ids)
-    .bind(senders)
-    .fetch_all(tx)
+    .bind(keys.iter().map(|(_, m)| m.uuid()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(o, _)| o.to_string()).collect::<Vec<_>>())
+    .fetch_all(conn)
     .await?;
     let mut seen = HashMap::new();
     for row in rows {

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use xacminh_domain::Date;
 
 pub use error::Error;
+pub use sqlx::Connection;
 pub use sqlx::postgres::{PgConnection, PgListener};
 
 /// How long one statement may take, in seconds. PostgreSQL ends it then.

@@ -46,13 +46,22 @@ pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<(), Error> 
     Ok(())
 }
 
-/// Claims up to `limit` requests with a rung due at `now`, earliest first.
-pub async fn claim(tx: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<RequestId>, Error> {
+/// Up to `limit` requests with a rung due at `now`, earliest first.
+pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<RequestId>, Error> {
+    let ids: Vec<Uuid> = query_scalar("select request_id from timers where due_at <= $1 order by due_at limit $2")
+        .bind(At(now))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    ids.into_iter().map(request_id).collect()
+}
+
+/// Claims those of these timers that nobody else holds.
+pub async fn claim(tx: &mut PgConnection, ids: &[RequestId]) -> Result<Vec<RequestId>, Error> {
     let ids: Vec<Uuid> = query_scalar(
-        "select request_id from timers where due_at <= $1 order by due_at limit $2 for update skip locked",
+        "select request_id from timers where request_id = any($1) order by due_at for update skip locked",
     )
-    .bind(At(now))
-    .bind(limit)
+    .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
     .fetch_all(tx)
     .await?;
     ids.into_iter().map(request_id).collect()

@@ -160,6 +160,11 @@ impl Directory {
         }
     }
 
+    /// The first day of which the rows tell.
+    pub fn record_begins(&self) -> Date {
+        self.record_begins
+    }
+
     /// The unit of a code on a day.
     pub fn unit_at(&self, code: &UnitCode, on: Date) -> Option<&Unit> {
         self.row_of(*code, on).map(|row| self.unit(row))

@@ -1,0 +1,112 @@
+//! What every role stands on: store, keys, clock, reference data, metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use xacminh_clock::Clock;
+use xacminh_domain::Timestamp;
+use xacminh_domain::calendar::local_date;
+use xacminh_domain::escalation::Climb;
+use xacminh_domain::request::Counting;
+use xacminh_store::reference::{self, Reference};
+use xacminh_store::{Store, outage::Outage};
+use xacminh_trust::key::KeyRing;
+
+use crate::error::Error;
+use crate::metrics::Metrics;
+
+/// How often a process looks whether other reference data came into force.
+const LOOK_FOR_REFERENCE: Duration = Duration::from_secs(10);
+
+/// What every role stands on. A clone is another handle to the same things.
+#[derive(Clone)]
+pub struct Core {
+    /// The truth.
+    pub store: Store,
+    /// Keys for sealing and digests.
+    pub keys: Arc<KeyRing>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Which life of the store this is.
+    pub epoch: Uuid,
+    /// What is counted.
+    pub metrics: Metrics,
+    reference: watch::Sender<Arc<Reference>>,
+    /// Rung when letters were put into the outbox by this process.
+    pub(crate) outbox: Arc<Notify>,
+}
+
+impl Core {
+    /// Loads what is in force.
+    pub async fn new(store: Store, keys: KeyRing, clock: Clock, metrics: Metrics) -> Result<Self, Error> {
+        let loaded = reference::load(&mut *store.conn().await?).await?;
+        let epoch = store.epoch().await?;
+        Ok(Self {
+            store,
+            keys: Arc::new(keys),
+            clock,
+            epoch,
+            metrics,
+            reference: watch::Sender::new(Arc::new(loaded)),
+            outbox: Arc::new(Notify::new()),
+        })
+    }
+
+    /// The reference data in force.
+    pub fn reference(&self) -> Arc<Reference> {
+        self.reference.borrow().clone()
+    }
+
+    /// Follows imports until told to stop, and keeps the partitions of the coming weeks ready.
+    pub async fn keep_current(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(LOOK_FOR_REFERENCE);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {}
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(%error, "reference data and partitions were not looked at; again later");
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), Error> {
+        self.ensure_partitions().await?;
+        let mut conn = self.store.conn().await?;
+        let loaded = reference::load(&mut conn).await?;
+        if loaded.version != self.reference.borrow().version {
+            tracing::info!(version = loaded.version, "other reference data are in force");
+            self.reference.send_replace(Arc::new(loaded));
+        }
+        Ok(())
+    }
+
+    /// Partitions from 13 months back (repeats are recognised that long) to two months ahead.
+    pub async fn ensure_partitions(&self) -> Result<(), Error> {
+        let today = local_date(self.clock.now());
+        let days = |n: i64| jiff::SignedDuration::from_hours(24 * n);
+        self.store.ensure_partitions(today.saturating_sub(days(400)), today.saturating_add(days(60))).await?;
+        Ok(())
+    }
+}
+
+/// What counting needs, from reference data.
+pub(crate) fn counting(reference: &Reference) -> Counting<'_> {
+    Counting { calendar: &reference.calendar, rules: &reference.rules }
+}
+
+/// What deciding about rungs needs, from reference data.
+pub(crate) fn climb<'a>(reference: &'a Reference, outages: &'a [Outage]) -> Climb<'a> {
+    Climb { ladder: &reference.ladder, counting: counting(reference), directory: &reference.directory, outages }
+}
+
+/// A new id for a message of the broker's, with the time of the clock in it.
+pub(crate) fn new_id(now: Timestamp) -> Uuid {
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+}

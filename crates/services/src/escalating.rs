@@ -1,0 +1,168 @@
+//! Escalating: fires the rungs that are due and sends the digests that may leave.
+//!
+//! A claim, its events, the unique row of the rung, the lines for the digest and the next timer
+//! share one transaction; nothing leaves the database meanwhile, so no lease is needed and a copy
+//! that dies leaves nothing behind.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use xacminh_bus::{Bus, InboxProbe};
+use xacminh_contract::names::inbox;
+use xacminh_contract::notice::{For, Topic};
+use xacminh_domain::calendar::local_date;
+use xacminh_domain::escalation::{self, Trigger};
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_domain::request::{Event, Request};
+use xacminh_domain::{Date, Timestamp};
+use xacminh_store::ledger::{self, Cause};
+use xacminh_store::notice::{self, NewLine};
+use xacminh_store::outage::{self, Outage};
+use xacminh_store::reference::Reference;
+use xacminh_store::{request, timer};
+
+use crate::core::{Core, climb};
+use crate::digest;
+use crate::error::Error;
+
+/// How many requests are claimed together.
+const CLAIM: i64 = 500;
+
+/// Fires and sends until told to stop. `every` is how long nothing due is waited for.
+pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
+    let probe = bus.inbox_probe();
+    while !stop.is_cancelled() {
+        let worked = async {
+            let fired = fire(&core, &probe).await?;
+            let sent = digest::send(&core).await?;
+            Ok::<_, Error>(fired + sent)
+        };
+        match worked.await {
+            // There may be more.
+            Ok(done) if done > 0 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "rungs and digests wait; again later"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// Fires what is due, for some requests at a time; gives how many were worked on.
+async fn fire(core: &Core, probe: &InboxProbe) -> Result<usize, Error> {
+    let now = core.clock.now();
+    let reference = core.reference();
+    let mut conn = core.store.conn().await?;
+    let outages = outage::since(&mut conn, now - jiff::SignedDuration::from_hours(24 * 31)).await?;
+
+    // Whether anybody reads an inbox is asked before the transaction, never in it.
+    let due = timer::due(&mut conn, now, CLAIM).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let before = ledger::read(&mut conn, &due).await?;
+    drop(conn);
+    let unheard: HashSet<OfficeId> =
+        before.values().filter(|c| c.request.clock.is_none()).map(|c| c.request.opening.responder).collect();
+    let readers = look(probe, unheard).await?;
+
+    let mut tx = core.store.begin().await?;
+    let claimed = timer::claim(&mut tx, &due).await?;
+    let mut requests = ledger::lock(&mut tx, &claimed, true).await?;
+    let (mut rows, mut fired, mut lines, mut timers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut ids: Vec<RequestId> = requests.keys().copied().collect();
+    ids.sort_unstable();
+    for id in &ids {
+        let Some(chained) = requests.get_mut(id) else { continue };
+        let reader = readers.get(&chained.request.opening.responder).copied();
+        if chained.request.clock.is_none() && reader.is_none() {
+            continue; // It was somebody else's a moment ago; next time.
+        }
+        let climb = climb(&reference, &outages);
+        let events = escalation::fire(&chained.request, now, reader.unwrap_or(false), climb)?;
+        for event in events {
+            rows.push(chained.append(now, &event, Cause::default()));
+            lines.extend(lines_of(&chained.request, &event, &reference));
+            fired.push((*id, event));
+        }
+        let next = escalation::next_at(&chained.request, now, climb)?;
+        // An outage that lasts keeps a wait open without an instant: looked at again soon.
+        let next = next.or_else(|| still_waiting(&chained.request, &outages, now)).unwrap_or(timer::NEVER);
+        timers.push((*id, next));
+    }
+    ledger::append(&mut tx, &rows).await?;
+    let events: Vec<(RequestId, &Event)> = fired.iter().map(|(id, event)| (*id, event)).collect();
+    notice::rungs(&mut tx, now, &events).await?;
+    notice::add(&mut tx, &lines).await?;
+    let changed: Vec<_> = requests.values().collect();
+    request::update(&mut tx, &changed).await?;
+    timer::set(&mut tx, &timers).await?;
+    tx.commit().await.map_err(xacminh_store::Error::from)?;
+    count(core, &fired);
+    Ok(timers.len())
+}
+
+/// Which of these offices' inboxes have a reader.
+async fn look(probe: &InboxProbe, offices: HashSet<OfficeId>) -> Result<HashMap<OfficeId, bool>, Error> {
+    if offices.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let offices: Vec<OfficeId> = offices.into_iter().collect();
+    let queues: Vec<String> = offices.iter().map(|o| inbox(*o)).collect();
+    let seen = probe.look(&queues).await?;
+    Ok(offices.into_iter().zip(seen.into_iter().map(xacminh_bus::InboxSight::has_reader)).collect())
+}
+
+fn still_waiting(request: &Request, outages: &[Outage], now: Timestamp) -> Option<Timestamp> {
+    let lasting = outages.iter().any(|(_, end)| end.is_none());
+    (request.clock.is_none() && request.state.is_open() && lasting).then(|| now + jiff::SignedDuration::from_mins(1))
+}
+
+/// Whom a rung tells, and when: with the first half-day that begins at or after its due.
+fn lines_of(request: &Request, event: &Event, reference: &Reference) -> Vec<NewLine> {
+    let Event::RungFired { trigger, due_at, target: Some(office), .. } = event else { return Vec::new() };
+    let clock = request.clock.as_ref().map(|(_, clock)| clock);
+    let accept_on = clock.map(|c| c.accept.on);
+    let answer_on = clock.map(|c| c.answer.on);
+    let line = |topic: Topic, for_whom: For, due_on: Option<Date>| NewLine {
+        office: *office,
+        leave_at: reference.calendar.next_half_day_start(*due_at),
+        topic,
+        for_whom,
+        request: request.id,
+        due_on: due_on.or_else(|| Some(local_date(*due_at))),
+    };
+    match trigger {
+        // The operator's matter: a count and a log line.
+        Trigger::NotReceived => Vec::new(),
+        Trigger::AcceptDue => vec![line(Topic::AcceptOverdue, For::Head, accept_on)],
+        Trigger::AnswerDueDay => {
+            let mut lines = vec![line(Topic::AnswerDueToday, For::Deputy, answer_on)];
+            if request.handler.is_some() {
+                lines.push(line(Topic::AnswerDueToday, For::Handler, answer_on));
+            }
+            lines
+        }
+        Trigger::AnswerDue => vec![line(Topic::OfficeSilent, For::Head, answer_on)],
+        Trigger::FileDue => {
+            vec![line(Topic::FileOverdue, For::Handler, request.file_due.as_ref().map(|d| d.on))]
+        }
+    }
+}
+
+/// One line of log a batch, not one a request.
+fn count(core: &Core, fired: &[(RequestId, Event)]) {
+    let mut unheard = 0;
+    for (_, event) in fired {
+        if let Event::RungFired { trigger, rung, .. } = event {
+            core.metrics.rungs.with_label_values(&[trigger.as_str(), &rung.to_string()]).inc();
+            unheard += usize::from(*trigger == Trigger::NotReceived);
+        }
+    }
+    if unheard > 0 {
+        tracing::warn!(requests = unheard, "not confirmed by their offices' systems in time; the clocks run");
+    }
+}

@@ -1,0 +1,420 @@
+//! Takes commands, each once, and answers every one.
+//!
+//! ```text
+//! batch ─▶ sender provable? ─▶ id, type, key, body ─▶ claimed? ─▶ judged ─▶ one transaction ─▶ ack
+//!             no: parked          no: refused          yes: the first receipt again
+//! ```
+//!
+//! Everything of a batch is stored in one transaction: claims, ledger, projection, timers, letters.
+//! The caller acknowledges after the commit, never before.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use tokio_util::sync::CancellationToken;
+use xacminh_bus::{Batch, BatchConsumer, Delivery};
+use xacminh_contract::decode::{self, Command};
+use xacminh_contract::envelope::{CommandType, TypeError};
+use xacminh_contract::names::{HEADER_TIME, HEADER_TRACEPARENT};
+use xacminh_contract::receipt::{Item, Refusal};
+use xacminh_contract::refusal::RefusalCode;
+use xacminh_contract::request::Lane;
+use xacminh_domain::Timestamp;
+use xacminh_domain::escalation;
+use xacminh_domain::id::{MessageId, OfficeId, RequestId};
+use xacminh_domain::request::State;
+use xacminh_store::inbox::{self, Key, Seen};
+use xacminh_store::parked::{self, NewParked, Refused};
+use xacminh_store::request::Provinces;
+use xacminh_store::{ledger, outbox, person, request, timer};
+
+use crate::composing;
+use crate::core::{Core, climb};
+use crate::disposition::{self, Disposition, PAUSE};
+use crate::error::Error;
+use crate::judging::{self, Bench, Ready};
+
+/// Takes batches of a queue until told to stop.
+pub async fn run(core: Core, queue: &'static str, mut consumer: BatchConsumer, stop: CancellationToken) {
+    while let Some(batch) = consumer.next_batch().await {
+        settle(&core, queue, batch, &stop).await;
+    }
+}
+
+/// Works on a batch until it is stored, and only then acknowledges it.
+async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &CancellationToken) {
+    loop {
+        let error = match take(core, queue, &batch.deliveries).await {
+            Ok(()) => {
+                acknowledge(batch.ack_all().await);
+                return;
+            }
+            Err(error) => error,
+        };
+        match disposition::of(&error, batch.len()) {
+            Disposition::Retry => {
+                tracing::warn!(%error, queue, messages = batch.len(), "not stored; the same batch again");
+                tokio::select! {
+                    // Unsettled, the batch is delivered again to whoever takes the queue next.
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+            Disposition::OneByOne => {
+                tracing::warn!(%error, queue, messages = batch.len(), "a message of a batch cannot be worked on; each alone");
+                for index in 0..batch.len() {
+                    if !settle_one(core, queue, &batch.deliveries[index], stop).await {
+                        return;
+                    }
+                    acknowledge(batch.ack_one(index).await);
+                }
+                return;
+            }
+            Disposition::Park => {
+                tracing::error!(%error, queue, "a message cannot be worked on");
+                if settle_one(core, queue, &batch.deliveries[0], stop).await {
+                    acknowledge(batch.ack_all().await);
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// One message alone: stored, or parked if it cannot be worked on. False when told to stop first.
+async fn settle_one(core: &Core, queue: &'static str, delivery: &Delivery, stop: &CancellationToken) -> bool {
+    loop {
+        let result = match take(core, queue, std::slice::from_ref(delivery)).await {
+            Err(error) if disposition::of(&error, 1) == Disposition::Park => {
+                tracing::error!(%error, queue, "parked a message that cannot be worked on");
+                park(core, queue, delivery, "not_processed").await
+            }
+            other => other,
+        };
+        match result {
+            Ok(()) => return true,
+            Err(error) => tracing::warn!(%error, queue, "not stored; the same message again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+fn acknowledge(result: Result<(), xacminh_bus::Error>) {
+    if let Err(error) = result {
+        // Stored, so a repeat changes nothing.
+        tracing::debug!(%error, "not acknowledged; the messages come again and are recognised");
+    }
+}
+
+async fn park(core: &Core, queue: &'static str, delivery: &Delivery, reason: &'static str) -> Result<(), Error> {
+    let mut tx = core.store.begin().await?;
+    parked::park(&mut tx, &core.keys, core.clock.now(), &[new_parked(queue, delivery, reason)]).await?;
+    tx.commit().await.map_err(xacminh_store::Error::from)?;
+    core.metrics.parked.with_label_values(&[reason]).inc();
+    Ok(())
+}
+
+fn new_parked(queue: &'static str, delivery: &Delivery, reason: &'static str) -> NewParked {
+    NewParked {
+        queue,
+        reason,
+        routing_key: delivery.properties.routing_key.clone(),
+        message_type: delivery.properties.message_type.clone(),
+        body: delivery.bytes.clone(),
+    }
+}
+
+/// A delivery, as far as its form could be read.
+struct Read<'d> {
+    delivery: &'d Delivery,
+    sender: OfficeId,
+    message_id: Option<MessageId>,
+    of: Option<CommandType>,
+    digest: [u8; 32],
+    command: Result<Command, Refusal>,
+}
+
+impl Read<'_> {
+    fn key(&self) -> Option<Key> {
+        self.message_id.map(|id| (self.sender, id))
+    }
+}
+
+/// What a command gets back.
+enum Back {
+    /// A receipt made just now; kept as the first one where the command has an id of its own.
+    New(Option<Item>),
+    /// The first receipt again.
+    Again(Option<Vec<u8>>),
+    /// A refusal that is not kept as anybody's first receipt.
+    Aside(Item),
+}
+
+/// Stores what a batch of deliveries means, all or nothing.
+async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Result<(), Error> {
+    let now = core.clock.now();
+    let reference = core.reference();
+    let mut parked_now = Vec::new();
+    let mut reads = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        match sender(delivery).filter(|office| reference.directory.office(office).is_some()) {
+            Some(sender) => reads.push(read(core, delivery, sender)),
+            None if delivery.properties.user_id.is_none() => parked_now.push((delivery, "no_sender")),
+            None => parked_now.push((delivery, "sender_unknown")),
+        }
+    }
+
+    let mut tx = core.store.begin().await?;
+    let mut first: HashMap<Key, (usize, [u8; 32])> = HashMap::new();
+    let (mut fresh, mut old) = (Vec::new(), Vec::new());
+    for (index, read) in reads.iter().enumerate() {
+        let Some(key) = read.key() else { continue };
+        if let std::collections::hash_map::Entry::Vacant(slot) = first.entry(key) {
+            slot.insert((index, read.digest));
+            if judging::is_in_range(key.1, now) { fresh.push((key, read.digest)) } else { old.push(key) }
+        }
+    }
+    let mut seen = inbox::claim(&mut tx, now, &fresh).await?;
+    seen.extend(inbox::find(&mut tx, &old).await?);
+
+    let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
+    let requests = ledger::lock(&mut tx, &ids, false).await?;
+    let mut bench = Bench { now, reference: &reference, keys: &core.keys, requests, done: judging::Done::default() };
+    let mut backs: Vec<Back> = Vec::with_capacity(reads.len());
+    for (index, read) in reads.iter().enumerate() {
+        let back = match read.key() {
+            None => Back::Aside(refused(read, RefusalCode::MessageIdMalformed.refusal(), now)),
+            Some(key) => match (seen.get(&key), first.get(&key)) {
+                (Some(before), _) => again(core, read, before, now),
+                (None, Some((at, digest))) if *at != index => repeat_within(read, *digest, &backs[*at], now),
+                (None, _) if !judging::is_in_range(key.1, now) => Back::Aside(refused(read, out_of_range(key.1, now), now)),
+                (None, _) => Back::New(judge(&mut bench, read, now)?),
+            },
+        };
+        backs.push(back);
+    }
+    let mut done = bench.done;
+    let requests = bench.requests;
+
+    // Receipts: one message for each office, in the order of its commands.
+    let (mut kept, mut refusals) = (Vec::new(), Vec::new());
+    let mut by_office: Vec<(OfficeId, Vec<Vec<u8>>, Option<RequestId>)> = Vec::new();
+    for (read, back) in reads.iter().zip(backs) {
+        let (item, is_first) = match back {
+            Back::New(item) => (item, true),
+            Back::Aside(item) => (Some(item), false),
+            Back::Again(bytes) => {
+                if let Some(bytes) = bytes {
+                    add(&mut by_office, read.sender, bytes, wanted(read));
+                }
+                count(core, read, "repeated");
+                continue;
+            }
+        };
+        let refusal = item.as_ref().and_then(|item| item.refusal.as_ref());
+        count(core, read, if refusal.is_some() { "refused" } else { "accepted" });
+        if let Some(refusal) = refusal {
+            core.metrics.refused.with_label_values(&[&refusal.code]).inc();
+            refusals.push(Refused {
+                sender: read.sender,
+                message_id: read.message_id,
+                command: read.of.map(CommandType::short),
+                code: refusal.code.clone(),
+                pointer: refusal.pointer.clone(),
+                body: read.delivery.bytes.clone(),
+            });
+        }
+        if let Some(item) = item {
+            let bytes = composing::item(&item);
+            if let (true, Some(key)) = (is_first, read.key()) {
+                kept.push((key, bytes.clone()));
+            }
+            add(&mut by_office, read.sender, bytes, wanted(read));
+        }
+    }
+    for (office, items, about) in by_office {
+        done.letters.push(composing::receipts(office, &items, about, now));
+    }
+
+    // Store: new requests, changed requests, timers, persons, letters, receipts, refusals.
+    ledger::append(&mut tx, &done.rows).await?;
+    let provinces: Vec<Provinces> = done.opened.iter().map(|id| provinces(&requests[id].request.opening, &reference)).collect();
+    let opened: Vec<_> = done.opened.iter().zip(&provinces).map(|(id, p)| (&requests[id], p)).collect();
+    request::insert(&mut tx, &opened).await?;
+    done.changed.sort_unstable();
+    done.changed.dedup();
+    let changed: Vec<_> = done.changed.iter().map(|id| &requests[id]).collect();
+    request::update(&mut tx, &changed).await?;
+    let (mut timers, mut ended) = (Vec::new(), Vec::new());
+    let mut touched = done.opened.clone();
+    touched.extend(done.changed.iter().filter(|id| !done.opened.contains(id)));
+    touched.sort_unstable();
+    for id in touched {
+        let request = &requests[&id].request;
+        match request.state {
+            State::Read | State::Withdrawn => ended.push(id),
+            State::Answered => timers.push((id, timer::NEVER)),
+            State::Submitted | State::Sent | State::Delivered | State::Opened => {
+                let next = escalation::next_at(request, now, climb(&reference, &[]))?;
+                timers.push((id, next.unwrap_or(timer::NEVER)));
+            }
+        }
+    }
+    timer::set(&mut tx, &timers).await?;
+    timer::end(&mut tx, &ended).await?;
+    person::put(&mut tx, &core.keys, &done.persons).await?;
+    for (id, plain) in &done.answers {
+        person::put_answer(&mut tx, &core.keys, *id, plain).await?;
+    }
+    inbox::keep_receipts(&mut tx, &kept).await?;
+    parked::refuse(&mut tx, &core.keys, now, &refusals).await?;
+    let parked_rows: Vec<_> = parked_now.iter().map(|(d, reason)| new_parked(queue, d, reason)).collect();
+    parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
+    outbox::put(&mut tx, &core.keys, &done.letters).await?;
+    tx.commit().await.map_err(xacminh_store::Error::from)?;
+
+    if !done.letters.is_empty() {
+        core.outbox.notify_one();
+    }
+    for (id, event) in &done.seen {
+        let request = &requests[id].request;
+        let province = province_of(&reference, request.opening.responder);
+        core.metrics.observe(request, event, &province, &reference.calendar);
+    }
+    for (_, reason) in parked_now {
+        tracing::warn!(queue, reason, "parked a message");
+        core.metrics.parked.with_label_values(&[reason]).inc();
+    }
+    Ok(())
+}
+
+fn sender(delivery: &Delivery) -> Option<OfficeId> {
+    delivery.properties.user_id.as_deref().and_then(|login| OfficeId::from_str(login).ok())
+}
+
+/// Reads everything about a delivery that needs no store.
+fn read<'d>(core: &Core, delivery: &'d Delivery, sender: OfficeId) -> Read<'d> {
+    let p = &delivery.properties;
+    let message_id = p.message_id.as_deref().and_then(|id| id.parse().ok());
+    let kind = p.message_type.as_deref().unwrap_or_default();
+    let parsed = CommandType::parse(kind);
+    let mut signed = kind.as_bytes().to_vec();
+    signed.push(0);
+    signed.extend_from_slice(&delivery.bytes);
+    let command = match parsed {
+        Err(TypeError::Unknown) => Err(RefusalCode::TypeUnknown.refusal()),
+        Err(TypeError::Version) => Err(RefusalCode::VersionUnknown.refusal()),
+        Ok(of) if !of.routing_keys().contains(&p.routing_key.as_str()) => {
+            Err(RefusalCode::RoutingKeyWrong.detail(of.routing_keys().join(" | ")))
+        }
+        Ok(of) => decode::command(of, &delivery.bytes).and_then(|command| lane_fits(command, &p.routing_key)),
+    };
+    Read { delivery, sender, message_id, of: parsed.ok(), digest: *core.keys.digest("command", &signed).as_bytes(), command }
+}
+
+/// A submit's lane and its routing key must say the same: the queue was chosen by the key.
+fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
+    match &command {
+        Command::Submit(submit) if routing_key.rsplit('.').next().and_then(Lane::from_word) != Some(submit.lane) => {
+            Err(Refusal { pointer: "/lane".to_owned(), ..RefusalCode::RoutingKeyWrong.detail(format!("submit.{}", submit.lane.as_str())) })
+        }
+        _ => Ok(command),
+    }
+}
+
+/// The request a command is about, or would make.
+fn wanted(read: &Read<'_>) -> Option<RequestId> {
+    match &read.command {
+        Ok(command) => command.request_id().map(|id| id.0).or(read.message_id.map(RequestId::of)),
+        Err(_) => None,
+    }
+}
+
+fn refused(read: &Read<'_>, refusal: Refusal, now: Timestamp) -> Item {
+    Item { refusal: Some(refusal), ..judging::blank(read.message_id, read.of, now) }
+}
+
+fn out_of_range(id: MessageId, now: Timestamp) -> Refusal {
+    let thirteen_months = jiff::SignedDuration::from_hours(24 * 396);
+    if id.at() < now - thirteen_months { RefusalCode::IdTooOld.refusal() } else { RefusalCode::IdTimeOutOfRange.refusal() }
+}
+
+fn again(core: &Core, read: &Read<'_>, before: &Seen, now: Timestamp) -> Back {
+    let kind = read.delivery.properties.message_type.as_deref().unwrap_or_default();
+    let mut signed = kind.as_bytes().to_vec();
+    signed.push(0);
+    signed.extend_from_slice(&read.delivery.bytes);
+    // Digests made with an older key are recognised too.
+    if core.keys.digest_matches("command", &signed, &before.digest.into()) {
+        Back::Again(before.receipt.clone())
+    } else {
+        Back::Aside(refused(read, RefusalCode::IdReused.refusal(), now))
+    }
+}
+
+/// A repeat in the very batch of its first.
+fn repeat_within(read: &Read<'_>, digest: [u8; 32], first: &Back, now: Timestamp) -> Back {
+    if digest != read.digest {
+        return Back::Aside(refused(read, RefusalCode::IdReused.refusal(), now));
+    }
+    Back::Again(match first {
+        Back::New(item) => item.as_ref().map(composing::item),
+        Back::Aside(item) => Some(composing::item(item)),
+        Back::Again(bytes) => bytes.clone(),
+    })
+}
+
+fn judge(bench: &mut Bench<'_>, read: &Read<'_>, now: Timestamp) -> Result<Option<Item>, Error> {
+    let (Ok(command), Some(message_id), Some(of)) = (&read.command, read.message_id, read.of) else {
+        let refusal = read.command.as_ref().err().cloned().unwrap_or_else(|| RefusalCode::TypeUnknown.refusal());
+        return Ok(Some(refused(read, refusal, now)));
+    };
+    let p = &read.delivery.properties;
+    bench.judge(&Ready {
+        sender: read.sender,
+        message_id,
+        of,
+        command: command.clone(),
+        client_at: p.header(HEADER_TIME).and_then(|at| at.parse().ok()).and_then(whole_microseconds),
+        traceparent: p.header(HEADER_TRACEPARENT).filter(|t| is_traceparent(t)).map(str::to_owned),
+    })
+}
+
+fn whole_microseconds(at: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_microsecond(at.as_microsecond()).ok()
+}
+
+/// W3C: version, trace id, parent id, flags, in hex. Anything else is dropped, not passed on.
+fn is_traceparent(text: &str) -> bool {
+    text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+fn add(by_office: &mut Vec<(OfficeId, Vec<Vec<u8>>, Option<RequestId>)>, office: OfficeId, item: Vec<u8>, about: Option<RequestId>) {
+    match by_office.iter_mut().find(|(o, ..)| *o == office) {
+        // A message about several requests correlates with none.
+        Some((_, items, correlated)) => {
+            items.push(item);
+            *correlated = correlated.filter(|id| Some(*id) == about);
+        }
+        None => by_office.push((office, vec![item], about)),
+    }
+}
+
+fn count(core: &Core, read: &Read<'_>, outcome: &str) {
+    core.metrics.commands.with_label_values(&[read.of.map_or("unknown", CommandType::short), outcome]).inc();
+}
+
+fn provinces(opening: &xacminh_domain::request::Opening, reference: &xacminh_store::reference::Reference) -> Provinces {
+    Provinces {
+        requester: province_of(reference, opening.requester),
+        responder: province_of(reference, opening.responder),
+    }
+}
+
+/// The province of an office; `VN` for the ministry's.
+pub(crate) fn province_of(reference: &xacminh_store::reference::Reference, office: OfficeId) -> String {
+    reference.directory.province_of(&office).map_or_else(|| "VN".to_owned(), |code| code.to_string())
+}
