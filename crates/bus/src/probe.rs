@@ -4,7 +4,7 @@
 //! by the queue itself. It fails by closing the channel if there is no such queue.
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::future::join_all;
 use lapin::Channel;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
@@ -51,11 +51,8 @@ impl InboxProbe {
     /// What is known of each of these queues, at the same places.
     pub async fn look(&self, queues: &[String]) -> Result<Vec<InboxSight>, Error> {
         let share = queues.len().div_ceil(CHANNELS).max(1);
-        let parts: Vec<Result<Vec<InboxSight>, Error>> = stream::iter(queues.chunks(share))
-            .map(|part| self.look_at(part))
-            .buffered(CHANNELS)
-            .collect()
-            .await;
+        let asking: Vec<_> = queues.chunks(share).map(|part| self.look_at(part)).collect();
+        let parts = join_all(asking).await;
         let mut sights = Vec::with_capacity(queues.len());
         for part in parts {
             sights.extend(part?);

@@ -1,2 +1,110 @@
-//! The one binary.
-fn main() {}
+//! The one binary: roles, and the commands of operators, supervisors and whoever tries it out.
+
+mod admin;
+mod demo;
+mod late;
+mod logging;
+mod offline;
+mod play;
+mod request;
+mod settings;
+mod show;
+mod wiring;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use settings::Settings;
+use wiring::Role;
+
+/// Carries residence verification requests between ward police offices: makes them arrive, be
+/// answered, and be measured.
+#[derive(Debug, Parser)]
+#[command(name = "xacminh", version)]
+struct Cli {
+    /// Settings file (TOML); `XACMINH_…` of the environment goes over it.
+    #[arg(long, global = true, env = "XACMINH_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings the schema of the store up to date.
+    Migrate,
+    /// Checks the reference data and puts them in force, all or nothing.
+    Import,
+    /// Runs the services until a signal.
+    Run {
+        /// Only these; all without it. May be given several times.
+        #[arg(long, value_enum)]
+        role: Vec<Role>,
+    },
+    /// Plays ward systems and home offices on servers of its own; see `make demo`.
+    Demo(demo::Demo),
+    /// When something is due, from the calendar alone.
+    Due(offline::Due),
+    /// Administrative units.
+    #[command(subcommand)]
+    Unit(offline::Unit),
+    /// Offices and their access.
+    #[command(subcommand)]
+    Office(admin::Office),
+    /// Master keys.
+    #[command(subcommand)]
+    Keys(admin::Keys),
+    /// Requests.
+    #[command(subcommand)]
+    Request(request::Request),
+    /// What is late: who holds it, since when, why, and what happens next.
+    Late(late::Late),
+    /// Reads an office's inbox as that office, over AMQP.
+    Inbox(play::Inbox),
+    /// Answers a request as the office asked, over AMQP.
+    Answer(play::Answer),
+    /// Messages that could not be taken.
+    #[command(subcommand)]
+    Parked(admin::Parked),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = Settings::load(cli.config.as_deref()).and_then(|settings| {
+        logging::start(&settings.log)?;
+        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(dispatch(&settings, cli.command))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write;
+            // Nothing is left to do when even this cannot be said.
+            let _ = writeln!(std::io::stderr(), "xacminh: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
+    match command {
+        Command::Migrate => admin::migrate(settings).await,
+        Command::Import => admin::import(settings).await,
+        Command::Run { role } => {
+            let roles = if role.is_empty() { Role::value_variants().to_vec() } else { role };
+            wiring::run(settings, &roles).await
+        }
+        Command::Demo(args) => demo::demo(settings, &args).await,
+        Command::Due(args) => offline::due(settings, &args),
+        Command::Unit(command) => offline::unit(settings, &command),
+        Command::Office(command) => admin::office(settings, &command).await,
+        Command::Keys(command) => admin::keys(&command),
+        Command::Request(command) => request::request(settings, &command).await,
+        Command::Late(args) => late::late(settings, &args).await,
+        Command::Inbox(args) => play::inbox(settings, &args).await,
+        Command::Answer(args) => play::answer(settings, &args).await,
+        Command::Parked(command) => admin::parked(settings, &command).await,
+    }
+}

@@ -63,6 +63,8 @@ pub(crate) struct Draft {
     pub(crate) message_id: Option<String>,
     /// The request it is about; a submit makes its own.
     pub(crate) request: Option<RequestId>,
+    /// The office that W means, for a submit.
+    pub(crate) asks: Option<OfficeId>,
     /// Whether the `user-id` is set.
     pub(crate) signed: bool,
     /// What should come back.
@@ -79,6 +81,7 @@ impl Draft {
             routing_key: routing_key.to_owned(),
             message_id: None,
             request: None,
+            asks: None,
             signed: true,
             expect,
             body: serde_json::to_vec(body)?,
@@ -144,6 +147,7 @@ impl Client {
                 body: draft.body,
             },
             request,
+            asks: draft.asks,
             expect: draft.expect,
             at: now,
             handed_at: Instant::now(),

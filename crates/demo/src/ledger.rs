@@ -13,7 +13,7 @@ use xacminh_contract::envelope::{ANSWER_DELIVER, NOTICE, RECEIPT, REQUEST_DELIVE
 use xacminh_contract::notice::{self, Notice};
 use xacminh_contract::receipt::{Item, Outcome, Receipt};
 use xacminh_contract::request;
-use xacminh_domain::id::{MessageId, RequestId};
+use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 
 use crate::line::Sheet;
 
@@ -59,6 +59,8 @@ pub(crate) struct Sent {
     pub(crate) sheet: Sheet,
     /// The request it is about.
     pub(crate) request: Option<RequestId>,
+    /// The office that W means, for a submit.
+    pub(crate) asks: Option<OfficeId>,
     /// What should come back.
     pub(crate) expect: Expect,
     /// When it was first handed to the line, by the stepped clock.
@@ -320,6 +322,7 @@ mod tests {
                 body: Vec::new(),
             },
             request: None,
+            asks: None,
             expect,
             at: Timestamp::UNIX_EPOCH,
             handed_at: Instant::now(),

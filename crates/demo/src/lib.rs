@@ -15,14 +15,30 @@
 //! | who does what next | `cast`, `nation`, `stories` |
 //! | what came out | `check`, `report` |
 
+mod cast;
+mod check;
 mod client;
 mod cut;
+mod deeds;
+mod driver;
+mod forms;
 mod ledger;
-mod line;
+pub mod line;
+mod nation;
 mod people;
+mod plan;
+mod report;
+mod rungs;
+mod scene;
+mod show;
+mod stories;
 mod table;
 mod world;
 mod zipf;
 
+pub use check::Sum;
+pub use nation::nation;
+pub use report::{Notices, Report};
+pub use stories::stories;
 pub use table::{end, start};
 pub use world::{HomeOffice, OperatorView, RungRow, Settings, Standing, World};

@@ -12,6 +12,10 @@ use amqprs::error::Error as AmqpError;
 use amqprs::{
     Ack, BasicProperties, Cancel, Close, CloseChannel, DELIVERY_MODE_PERSISTENT, FieldTable, FieldValue, Nack, Return,
 };
+/// A message as it came in.
+pub use amqprs::channel::ConsumerMessage as Message;
+/// Which delivery a message was.
+pub use amqprs::Deliver;
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -26,22 +30,22 @@ const PREFETCH: u16 = 50;
 
 /// Where and as whom an office connects.
 #[derive(Debug, Clone)]
-pub(crate) struct Address {
+pub struct Address {
     /// The broker's host, or the relay's.
-    pub(crate) host: String,
+    pub host: String,
     /// Its port.
-    pub(crate) port: u16,
+    pub port: u16,
     /// The vhost.
-    pub(crate) vhost: String,
+    pub vhost: String,
     /// The office, whose id is the login.
-    pub(crate) office: OfficeId,
+    pub office: OfficeId,
     /// Its password.
-    pub(crate) password: String,
+    pub password: String,
 }
 
 /// What the broker says about what was published.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Word {
+pub enum Word {
     /// Taken, or not.
     Confirm {
         /// The delivery tag.
@@ -59,39 +63,39 @@ pub(crate) enum Word {
 
 /// One message as it goes on the wire.
 #[derive(Debug, Clone)]
-pub(crate) struct Sheet {
+pub struct Sheet {
     /// The `type` property.
-    pub(crate) message_type: String,
+    pub message_type: String,
     /// The routing key.
-    pub(crate) routing_key: String,
+    pub routing_key: String,
     /// The message id.
-    pub(crate) message_id: String,
+    pub message_id: String,
     /// The request it is about.
-    pub(crate) correlation_id: Option<String>,
+    pub correlation_id: Option<String>,
     /// When, by the client's clock.
-    pub(crate) time: String,
+    pub time: String,
     /// Whether the `user-id` is set, which is what proves the sender.
-    pub(crate) signed: bool,
+    pub signed: bool,
     /// The body.
-    pub(crate) body: Vec<u8>,
+    pub body: Vec<u8>,
 }
 
 /// An open line.
-pub(crate) struct Line {
+pub struct Line {
     /// Kept: the last handle dropped closes the connection.
     _connection: Connection,
     channel: Channel,
     office: OfficeId,
     /// What the inbox gives; none when the line is gone.
-    pub(crate) inbox: UnboundedReceiver<ConsumerMessage>,
+    pub inbox: UnboundedReceiver<ConsumerMessage>,
     /// What the broker says.
-    pub(crate) words: UnboundedReceiver<Word>,
+    pub words: UnboundedReceiver<Word>,
     published: u64,
 }
 
 impl Line {
     /// Connects, and begins to read the inbox.
-    pub(crate) async fn open(address: &Address) -> Result<Self> {
+    pub async fn open(address: &Address) -> Result<Self> {
         let mut arguments =
             OpenConnectionArguments::new(&address.host, address.port, address.office.as_str(), &address.password);
         arguments.virtual_host(&address.vhost).heartbeat(60).connection_name(address.office.as_str());
@@ -112,7 +116,7 @@ impl Line {
     }
 
     /// Publishes, and returns the delivery tag that its confirm will carry.
-    pub(crate) async fn publish(&mut self, sheet: &Sheet) -> Result<u64> {
+    pub async fn publish(&mut self, sheet: &Sheet) -> Result<u64> {
         ensure!(self.channel.is_open(), "the channel is closed");
         let mut headers = FieldTable::new();
         let name = names::HEADER_TIME.try_into().map_err(|_| anyhow::anyhow!("a header name too long"))?;
@@ -138,12 +142,12 @@ impl Line {
     }
 
     /// The office's ledger has it.
-    pub(crate) async fn ack(&self, tag: u64) -> Result<()> {
+    pub async fn ack(&self, tag: u64) -> Result<()> {
         Ok(self.channel.basic_ack(BasicAckArguments::new(tag, false)).await?)
     }
 
     /// Says goodbye.
-    pub(crate) async fn close(self) {
+    pub async fn close(self) {
         // A line that is gone already needs no goodbye.
         let _ = timeout(Duration::from_secs(5), self.channel.close()).await;
         let _ = timeout(Duration::from_secs(5), self._connection.close()).await;

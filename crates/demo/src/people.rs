@@ -4,14 +4,14 @@
 //! break "family, middle, given", some come from abroad, some are in decomposed form: all of them
 //! must arrive as they were typed.
 
+use anyhow::Result;
 use jiff::civil::date;
 use rand::Rng;
 use rand::seq::IndexedRandom;
+use serde_json::json;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
-use xacminh_contract::request::{Home, Origin, Person};
-use xacminh_contract::values::{Birth, Text};
-use xacminh_domain::person::PartialDate;
+use xacminh_contract::request::{Home, Person};
 
 const FAMILY: [&str; 18] = [
     "Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Hoàng", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô", "Dương",
@@ -45,7 +45,7 @@ const ABROAD: [(&str, &str); 5] =
 
 /// Somebody. One in eleven has a rare name, one in forty comes from abroad, one in fifty knows
 /// only the year of birth, one in a hundred has no number.
-pub(crate) fn person(rng: &mut impl Rng) -> Person {
+pub(crate) fn person(rng: &mut impl Rng) -> Result<Person> {
     let born = date(rng.random_range(1940..=2017), rng.random_range(1..=12), rng.random_range(1..=28));
     let century = u32::from(born.year() >= 2000) * 2 + rng.random_range(0..=1);
     let person_no = format!("999{century}{:02}{:06}", born.year() % 100, rng.random_range(0..1_000_000));
@@ -55,20 +55,22 @@ pub(crate) fn person(rng: &mut impl Rng) -> Person {
         format!("{} {} {}", pick(&FAMILY, rng), pick(&MIDDLE, rng), pick(&GIVEN, rng))
     };
     let (country, text) = if rng.random_ratio(1, 40) { pick(&ABROAD, rng) } else { ("VN", pick(&ORIGINS, rng)) };
-    let birth = if rng.random_ratio(1, 50) { PartialDate::Year(born.year()) } else { PartialDate::Day(born) };
-    Person {
-        full_name: Text(full_name),
-        birth: Birth(birth),
-        person_no: (!rng.random_ratio(1, 100)).then_some(Text(person_no)),
-        address: Some(Text(format!("Số {} {}", rng.random_range(1..300), pick(&STREETS, rng)))),
-        origin: Some(Origin { country: Text(country.to_owned()), text: Text(text.to_owned()) }),
+    let birth = if rng.random_ratio(1, 50) { born.year().to_string() } else { born.to_string() };
+    let mut form = json!({
+        "full_name": full_name, "birth": birth,
+        "address": format!("Số {} {}", rng.random_range(1..300), pick(&STREETS, rng)),
+        "origin": { "country": country, "text": text },
+    });
+    if !rng.random_ratio(1, 100) {
+        form["person_no"] = json!(person_no);
     }
+    Ok(serde_json::from_value(form)?)
 }
 
 /// A home by the words of an old document.
-pub(crate) fn old_home((name, district, province): &(String, String, String), tone_marks: bool) -> Home {
-    let write = |text: &str| Some(Text(if tone_marks { text.to_owned() } else { without_marks(text) }));
-    Home { code: None, as_of: None, name: write(name), district: write(district), province: write(province) }
+pub(crate) fn old_home((name, district, province): &(String, String, String), tone_marks: bool) -> Result<Home> {
+    let write = |text: &str| if tone_marks { text.to_owned() } else { without_marks(text) };
+    Ok(serde_json::from_value(json!({ "name": write(name), "district": write(district), "province": write(province) }))?)
 }
 
 /// How people write who have no keyboard for it: `Phuong Phuc Xa`.
@@ -96,8 +98,8 @@ mod tests {
     fn numbers_go_with_the_year_of_birth() {
         let mut rng = StdRng::seed_from_u64(7);
         for _ in 0..2_000 {
-            let person = person(&mut rng);
-            let Some(Text(number)) = person.person_no else { continue };
+            let person = person(&mut rng).unwrap();
+            let Some(number) = person.person_no.map(|n| n.0) else { continue };
             assert!(number.len() == 12 && number.starts_with("999"));
             let digit = |i: usize| i16::from(number.as_bytes()[i] - b'0');
             assert_eq!(1900 + digit(3) / 2 * 100 + digit(4) * 10 + digit(5), person.birth.0.earliest().year());
@@ -108,7 +110,7 @@ mod tests {
     fn the_same_seed_gives_the_same_people() {
         let people = || {
             let mut rng = StdRng::seed_from_u64(3);
-            (0..50).map(|_| person(&mut rng)).collect::<Vec<_>>()
+            (0..50).map(|_| person(&mut rng).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(people(), people());
     }

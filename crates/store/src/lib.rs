@@ -53,6 +53,22 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Makes an empty database on the server of `url` and gives its address. For throw-away
+    /// worlds: an installation's database is its operator's to make.
+    pub async fn create_database(url: &str, name: &str) -> Result<String, Error> {
+        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !plain {
+            return Err(Error::unreadable("the name of a database", "only a-z, 0-9 and _"));
+        }
+        let server: PgConnectOptions = url.parse()?;
+        let mut conn = <PgConnection as Connection>::connect_with(&server).await?;
+        // An identifier cannot be bound; this one holds letters, digits and underscores alone.
+        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&mut conn).await?;
+        conn.close().await?;
+        let (head, _) = url.rsplit_once('/').unwrap_or((url, ""));
+        Ok(format!("{head}/{name}"))
+    }
+
     /// Brings the schema up to date; migrations are only ever added.
     pub async fn migrate(&self) -> Result<(), Error> {
         sqlx::migrate!().run(&self.pool).await?;

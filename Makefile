@@ -1,0 +1,34 @@
+# The commands of this project. `make help` lists them.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+SERVERS := .run/servers
+DEMO_ARGS := $(if $(KEEP),--keep)
+
+.PHONY: help demo down test check fmt schemas
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## plays three stories and a nation on private servers (KEEP=1 leaves it running)
+	@deploy/demo $(DEMO_ARGS)
+
+down: ## ends what the demo and the tests left running
+	@deploy/down
+
+test: ## everything, on real servers that it starts itself
+	@deploy/test
+
+check: ## form: fmt, clippy, docs, schemas, scripts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
+	python3 data/derive-offices.py --check
+	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test
+
+fmt: ## writes the code in its one form
+	cargo fmt --all
+
+schemas: ## writes schemas/ and the generated table of docs/PROTOCOL.md
+	cargo run --quiet -p xacminh-contract --example schemas -- write

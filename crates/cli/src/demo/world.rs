@@ -1,0 +1,280 @@
+//! One world of the demo: a vhost, a database, a clock, a key, and the product running on them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::process::Child;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use xacminh_bus::{Bus, BusSettings, InboxProbe, InboxSight, Management, WORK_QUEUES};
+use xacminh_clock::SteppedClock;
+use xacminh_contract::names::inbox;
+use xacminh_demo::{HomeOffice, OperatorView, RungRow, Standing, start};
+use xacminh_domain::calendar::local_date;
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_registry::Registry;
+use xacminh_store::Store;
+use xacminh_store::view::{late, standing};
+
+use super::homes;
+use super::process::{self, Program};
+
+/// The servers the worlds are made on.
+pub(crate) struct Servers {
+    pub(crate) pg_url: String,
+    pub(crate) amqp_url: String,
+    pub(crate) mgmt_url: String,
+    pub(crate) data_dir: PathBuf,
+}
+
+/// One world.
+pub(crate) struct World {
+    vhost: String,
+    wrapper: String,
+    credentials: HashMap<OfficeId, String>,
+    homes: Vec<HomeOffice>,
+    ambiguous: (String, Date),
+    clock: SteppedClock,
+    program: Program,
+    port: u16,
+    pid_file: PathBuf,
+    child: Mutex<Option<Child>>,
+    store: Store,
+    probe: InboxProbe,
+    bus_stop: CancellationToken,
+}
+
+impl World {
+    /// Makes a world and starts the product in it. No offices means all of them.
+    pub(crate) async fn begin(name: &str, run_dir: &Path, servers: &Servers, registry: &Registry, offices: Vec<OfficeId>) -> Result<Self> {
+        let dir = run_dir.join(name);
+        if dir.exists() {
+            std::fs::remove_dir_all(&dir)?;
+        }
+        std::fs::create_dir_all(&dir)?;
+        let unique = format!("demo_{name}_{:08x}", std::process::id() ^ Timestamp::now().subsec_nanosecond().unsigned_abs());
+        let management = Management::new(&servers.mgmt_url, &unique)?;
+        tokio::task::spawn_blocking(move || management.create_vhost()).await??;
+        let pg_url = Store::create_database(&servers.pg_url, &unique).await?;
+        let amqp_url = format!("{}/{unique}", servers.amqp_url.trim_end_matches('/'));
+        let clock = SteppedClock::create(&dir.join("clock"), start())?;
+        let port = process::free_port().await?;
+        let path = |file: &str| dir.join(file).display().to_string();
+        let env: Vec<(String, String)> = [
+            ("XACMINH_DATA_DIR", servers.data_dir.display().to_string()),
+            ("XACMINH_POSTGRESQL__URL", pg_url.clone()),
+            ("XACMINH_RABBITMQ__URL", amqp_url.clone()),
+            ("XACMINH_RABBITMQ__MANAGEMENT_URL", servers.mgmt_url.clone()),
+            ("XACMINH_KEYS__MASTER_FILE", path("master.key")),
+            ("XACMINH_CLOCK__FILE", path("clock")),
+            ("XACMINH_ADMIN__LISTEN", format!("127.0.0.1:{port}")),
+            ("XACMINH_ESCALATING__EVERY_MS", "50".to_owned()),
+            ("XACMINH_DEMO_CREDENTIALS", path("credentials.csv")),
+        ]
+        .map(|(k, v)| (k.to_owned(), v))
+        .to_vec();
+        let wrapper = wrapper(&dir, &env)?;
+        let program = Program { env, log: dir.join("xacminh.log") };
+        program.run(&["keys", "new", &path("master.key")]).await?;
+        program.run(&["migrate"]).await?;
+        program.run(&["import"]).await?;
+        let out = path("credentials.csv");
+        let ids: Vec<String> = offices.iter().map(ToString::to_string).collect();
+        let mut grant = vec!["office", "grant", "--out", &out];
+        if ids.is_empty() {
+            grant.push("--all");
+        } else {
+            grant.extend(ids.iter().map(String::as_str));
+        }
+        // The topology comes first: inboxes dead-letter into it.
+        let bus_stop = CancellationToken::new();
+        let bus = Bus::connect(&BusSettings::new(amqp_url, "xacminh demo"), &bus_stop)?;
+        bus.ready().await?;
+        program.run(&grant).await?;
+        let credentials = read_credentials(&dir.join("credentials.csv"))?;
+        let directory = registry.directory();
+        let child = program.start(port).await?;
+        let world = Self {
+            vhost: unique,
+            wrapper,
+            credentials,
+            homes: homes::all(registry, &directory),
+            ambiguous: homes::ambiguous(registry, &directory).context("no ambiguous home in the registry")?,
+            clock,
+            program,
+            port,
+            pid_file: dir.join("pid"),
+            child: Mutex::new(None),
+            store: Store::connect(&pg_url, 4)?,
+            probe: bus.inbox_probe(),
+            bus_stop,
+        };
+        world.keep(child).await?;
+        Ok(world)
+    }
+
+    async fn keep(&self, child: Child) -> Result<()> {
+        let pid = child.id().context("the services have ended")?;
+        std::fs::write(&self.pid_file, format!("{pid}\n"))?;
+        *self.child.lock().await = Some(child);
+        Ok(())
+    }
+
+    /// Where the product's log is.
+    pub(crate) fn log(&self) -> &Path {
+        &self.program.log
+    }
+
+    /// Ends the product in an orderly way.
+    pub(crate) async fn end(self) -> Result<()> {
+        if let Some(child) = self.child.lock().await.take() {
+            process::stop(child).await?;
+        }
+        std::fs::remove_file(&self.pid_file)?;
+        self.bus_stop.cancel();
+        self.store.close().await;
+        Ok(())
+    }
+
+    /// Leaves the product running.
+    pub(crate) fn leave(self) {
+        self.bus_stop.cancel();
+    }
+}
+
+/// A small script that sets the environment of this world, so that commands can be pasted.
+fn wrapper(dir: &Path, env: &[(String, String)]) -> Result<String> {
+    let file = dir.join("xacminh");
+    let mut text = String::from("#!/bin/sh\n# Runs xacminh on this world of the demo.\n");
+    for (name, value) in env {
+        text.push_str(&format!("export {name}='{value}'\n"));
+    }
+    text.push_str(&format!("exec '{}' \"$@\"\n", std::env::current_exe()?.display()));
+    std::fs::write(&file, text)?;
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700))?;
+    let here = std::env::current_dir()?;
+    Ok(file.strip_prefix(&here).unwrap_or(&file).display().to_string())
+}
+
+fn read_credentials(file: &Path) -> Result<HashMap<OfficeId, String>> {
+    let text = std::fs::read_to_string(file)?;
+    text.lines()
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            ensure!(cells.len() == 4, "a line of {} has not four cells", file.display());
+            Ok((cells[0].parse()?, cells[2].to_owned()))
+        })
+        .collect()
+}
+
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+impl xacminh_demo::World for World {
+    fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
+    fn credentials(&self) -> &HashMap<OfficeId, String> {
+        &self.credentials
+    }
+
+    fn homes(&self) -> &[HomeOffice] {
+        &self.homes
+    }
+
+    fn ambiguous_home(&self) -> (String, Date) {
+        self.ambiguous.clone()
+    }
+
+    fn prefix(&self) -> &str {
+        &self.wrapper
+    }
+
+    fn clock(&self) -> &SteppedClock {
+        &self.clock
+    }
+
+    async fn standing(&self, now: Timestamp, readers: &[OfficeId]) -> Result<Standing> {
+        let stored = standing::standing(&mut *self.store.conn().await?, now).await?;
+        let mut queues: Vec<String> = WORK_QUEUES.iter().map(|q| (*q).to_owned()).collect();
+        let work = queues.len();
+        queues.extend(readers.iter().map(|office| inbox(*office)));
+        let seen = self.probe.look(&queues).await?;
+        let waiting = |sights: &[InboxSight]| -> u64 {
+            sights.iter().map(|s| if let InboxSight::There { waiting, .. } = s { u64::from(*waiting) } else { 0 }).sum()
+        };
+        Ok(Standing {
+            outbox: count(stored.outbox),
+            due: count(stored.due),
+            taken: count(stored.taken),
+            work_queues: waiting(&seen[..work]),
+            inboxes: waiting(&seen[work..]),
+        })
+    }
+
+    async fn kill_9(&self) -> Result<()> {
+        let mut child = self.child.lock().await.take().context("the services do not run")?;
+        child.kill().await?;
+        Ok(())
+    }
+
+    async fn restart(&self) -> Result<()> {
+        let child = self.program.start(self.port).await?;
+        self.keep(child).await
+    }
+
+    async fn trace(&self, id: RequestId) -> Result<String> {
+        self.program.run(&["request", "trace", &id.to_string()]).await
+    }
+
+    async fn rungs(&self) -> Result<Vec<RungRow>> {
+        let rows = standing::rungs(&mut *self.store.conn().await?).await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(RungRow {
+                    request: row.request,
+                    trigger: row.trigger,
+                    rung: u8::try_from(row.rung)?,
+                    clock_start: row.clock_start,
+                    due_at: row.due_at,
+                    fired_at: row.fired_at,
+                    target: row.target.as_deref().map(str::parse).transpose()?,
+                })
+            })
+            .collect()
+    }
+
+    async fn operator_view(&self) -> Result<OperatorView> {
+        let now = self.clock.now();
+        let today = local_date(now);
+        let rows = late::list(&mut *self.store.conn().await?, now, today, now, None, i64::from(u32::MAX)).await?;
+        let names: HashMap<String, &str> = self.homes.iter().map(|h| (h.office.to_string(), h.name.as_str())).collect();
+        let (mut by_reason, mut holders, mut next) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for row in &rows {
+            *by_reason.entry(row.why.as_str().to_owned()).or_insert(0_u64) += 1;
+            let holder = names.get(&row.holder).map_or_else(|| row.holder.clone(), |n| format!("{n} ({})", row.holder));
+            *holders.entry(holder).or_insert(0_u64) += 1;
+            if let Some(at) = row.next_at {
+                *next.entry(local_date(at).to_string()).or_insert(0_u64) += 1;
+            }
+        }
+        let mut holders: Vec<(String, u64)> = holders.into_iter().collect();
+        holders.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        holders.truncate(8);
+        let pid = self.child.lock().await.as_ref().and_then(Child::id);
+        Ok(OperatorView {
+            memory_mib: pid.map_or(0, process::memory_mib),
+            queues: u64::try_from(self.credentials.len() + WORK_QUEUES.len())?,
+            late_by_reason: by_reason.into_iter().collect(),
+            holders,
+            due_next: next.into_iter().collect(),
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! Logs: to standard error, for machines or for people. Never a person's data.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{Log, LogFormat};
+
+/// Starts logging. Returned messages are silenced in the library that would print their bodies.
+pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(format!("{},{}", log.filter, xacminh_bus::LOG_FILTER))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Human => builder.with_target(false).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! `request`: submit one, show it, trace its whole path, prove its ledger whole.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+use xacminh_domain::id::RequestId;
+use xacminh_domain::lag::{self, Holder, Hop};
+use xacminh_domain::request::Request as Domain;
+use xacminh_store::outage::{self, Outage};
+use xacminh_store::{ledger, reference};
+
+use crate::settings::Settings;
+use crate::{play, show, wiring};
+
+/// Requests.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Request {
+    /// Submits one as a ward, over AMQP, and prints its receipt.
+    Submit(Submit),
+    /// How far a request is.
+    Show(One),
+    /// The whole path of a request, hop by hop: who held it, and for how long.
+    Trace(One),
+    /// Proves the ledger of a request whole, or says where it is damaged.
+    Verify {
+        /// The request's id.
+        id: String,
+    },
+}
+
+/// What is submitted.
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    /// Office id of the ward, or the code of a unit it serves.
+    #[arg(long = "as", value_name = "OFFICE")]
+    office: String,
+    /// The body, as `schemas/xacminh.request.submit.v1.json` has it; `-` for standard input.
+    body: PathBuf,
+    #[command(flatten)]
+    credentials: play::Credentials,
+}
+
+/// One request.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// The request's id.
+    id: String,
+    /// For a program.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `xacminh request`.
+pub(crate) async fn request(settings: &Settings, command: &Request) -> Result<()> {
+    match command {
+        Request::Submit(args) => {
+            let body = if args.body.as_os_str() == "-" {
+                std::io::read_to_string(std::io::stdin())?
+            } else {
+                std::fs::read_to_string(&args.body).with_context(|| args.body.display().to_string())?
+            };
+            play::submit(settings, &args.office, &args.credentials, body.into_bytes()).await
+        }
+        Request::Show(one) => show_one(settings, one).await,
+        Request::Trace(one) => trace(settings, one).await,
+        Request::Verify { id } => {
+            let store = wiring::store(settings)?;
+            let count = ledger::verify(&mut *store.conn().await?, read_id(id)?).await?;
+            show::line(format!("{id}: {count} events, every hash right, nothing missing"));
+            Ok(())
+        }
+    }
+}
+
+pub(crate) fn read_id(text: &str) -> Result<RequestId> {
+    text.parse().with_context(|| format!("{text} is no request id (a UUID of version 7)"))
+}
+
+struct Found {
+    request: Domain,
+    events: Vec<ledger::Kept>,
+    outages: Vec<Outage>,
+    reference: reference::Reference,
+    now: Timestamp,
+}
+
+async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
+    let store = wiring::store(settings)?;
+    let mut conn = store.conn().await?;
+    let request = ledger::read(&mut conn, &[id]).await?.remove(&id).with_context(|| format!("there is no request {id}"))?.request;
+    Ok(Found {
+        events: ledger::events_of(&mut conn, id).await?,
+        outages: outage::since(&mut conn, request.at.submitted).await?,
+        reference: reference::load(&mut conn).await?,
+        now: wiring::clock(settings)?.now(),
+        request,
+    })
+}
+
+impl Found {
+    fn office(&self, id: xacminh_domain::id::OfficeId) -> String {
+        self.reference.directory.office(&id).map_or_else(|| id.to_string(), |o| format!("{} ({id})", o.name))
+    }
+
+    fn holder(&self, holder: Holder) -> String {
+        match holder {
+            Holder::Requester => self.office(self.request.opening.requester),
+            Holder::Broker => "the broker".to_owned(),
+            Holder::Transport => "the line (outage on record)".to_owned(),
+            Holder::ResponderSystem => format!("the system of {}", self.office(self.request.opening.responder)),
+            Holder::Responder => self.office(self.request.opening.responder),
+        }
+    }
+}
+
+async fn show_one(settings: &Settings, one: &One) -> Result<()> {
+    let found = find(settings, read_id(&one.id)?).await?;
+    let (request, opening) = (&found.request, &found.request.opening);
+    let clock = request.clock.as_ref();
+    if one.json {
+        return show::json(&json!({
+            "request_id": request.id.to_string(), "case_code": opening.case_code, "state": request.state.as_str(),
+            "kind": opening.kind.as_str(), "lane": opening.lane.as_str(), "requester": opening.requester.as_str(),
+            "responder": opening.responder.as_str(), "home_unit": opening.home.as_str(),
+            "received_on": opening.received_on.to_string(), "submitted_at": request.at.submitted.to_string(),
+            "file_due_on": request.file_due.as_ref().map(|d| d.on.to_string()),
+            "accept_due_on": clock.map(|(_, c)| c.accept.on.to_string()),
+            "answer_due_on": clock.map(|(_, c)| c.answer.on.to_string()),
+            "answer": request.answer.map(|(code, ..)| code.code()), "late": request.answer.map(|(_, late, _)| late),
+            "rungs": request.fired.iter().map(|f| json!({ "trigger": f.trigger.as_str(), "rung": f.rung, "at": f.at.to_string() })).collect::<Vec<_>>(),
+        }));
+    }
+    show::line(format!("request   {}  ({})", request.id, request.state.as_str()));
+    show::line(format!("file      {}, received {}", opening.case_code, show::day(opening.received_on)));
+    show::line(format!("kind      {}, lane {}", opening.kind.as_str(), opening.lane.as_str()));
+    show::line(format!("asked by  {}", found.office(opening.requester)));
+    show::line(format!("asked     {}, unit {}", found.office(opening.responder), opening.home));
+    if let Some(due) = &request.file_due {
+        show::line(format!("file due  {}", show::day(due.on)));
+    }
+    if let Some((cause, clock)) = clock {
+        show::line(format!(
+            "reply     clock since {} ({cause:?}): accept due {}, answer due {}",
+            show::instant(clock.started_at), show::day(clock.accept.on), show::day(clock.answer.on)
+        ));
+    }
+    if let Some((code, late, _)) = request.answer {
+        show::line(format!("answer    {}{}", code.code(), if late { ", late" } else { "" }));
+    }
+    for fired in &request.fired {
+        show::line(format!("rung      {} {} at {}", fired.trigger.as_str(), fired.rung, show::instant(fired.at)));
+    }
+    Ok(())
+}
+
+async fn trace(settings: &Settings, one: &One) -> Result<()> {
+    let found = find(settings, read_id(&one.id)?).await?;
+    let hops = lag::path(&found.request, found.now, &found.outages);
+    let minutes = |from, to| found.reference.calendar.working_minutes_between(from, to);
+    if one.json {
+        let hops: Vec<_> = hops
+            .iter()
+            .map(|h| json!({
+                "holder": h.holder.as_str(), "who": found.holder(h.holder), "from": h.from.to_string(), "to": h.to.to_string(),
+                "until": h.until, "seconds": h.to.duration_since(h.from).as_secs_f64(), "working_minutes": minutes(h.from, h.to),
+            }))
+            .collect();
+        return show::json(&json!({ "request_id": found.request.id.to_string(), "state": found.request.state.as_str(), "hops": hops }));
+    }
+    show::line(format!("request {}  file {}  {}", found.request.id, found.request.opening.case_code, found.request.state.as_str()));
+    for Hop { holder, from, to, until } in &hops {
+        show::line(format!(
+            "  {}  {:>12}  ({:>5} working min)  until {until:<11}  {}",
+            show::instant(*from), show::stretch(*from, *to), minutes(*from, *to), found.holder(*holder)
+        ));
+    }
+    if let (Some(first), Some(last)) = (hops.first(), hops.last()) {
+        show::line(format!(
+            "  in all, {} to {}: {} = the sum of the hops ({} working min)",
+            show::instant(first.from), show::instant(last.to), show::stretch(first.from, last.to), minutes(first.from, last.to)
+        ));
+    }
+    for event in &found.events {
+        if let xacminh_contract::ledger::Entry::RungFired { trigger, rung, target, .. } = &event.body.entry {
+            let target = target.as_ref().map_or_else(|| "operator".to_owned(), |t| found.office(t.0));
+            show::line(format!("  {}  rung {rung} fired ({}): {target}", show::instant(event.at), trigger.as_str()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! Settings: a file, then `XACMINH_…` of the environment. Unknown keys are refused; a secret may
+//! stand in a file of its own.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// Variables of this project that are no settings of the program.
+const NOT_SETTINGS: [&str; 3] = ["XACMINH_TEST_", "XACMINH_SERVERS_", "XACMINH_DEMO_"];
+
+/// All settings.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Where the reference data lie, for `import`, `due` and `unit`.
+    pub(crate) data_dir: PathBuf,
+    /// PostgreSQL.
+    pub(crate) postgresql: Postgresql,
+    /// RabbitMQ.
+    pub(crate) rabbitmq: Rabbitmq,
+    /// Keys.
+    pub(crate) keys: Keys,
+    /// The clock.
+    pub(crate) clock: ClockFile,
+    /// The admin port.
+    pub(crate) admin: Admin,
+    /// Logs.
+    pub(crate) log: Log,
+    /// Escalating.
+    pub(crate) escalating: Every,
+    /// Measuring.
+    pub(crate) measuring: Every,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            postgresql: Postgresql::default(),
+            rabbitmq: Rabbitmq::default(),
+            keys: Keys::default(),
+            clock: ClockFile::default(),
+            admin: Admin::default(),
+            log: Log::default(),
+            escalating: Every { every_ms: 1_000 },
+            measuring: Every { every_ms: 5_000 },
+        }
+    }
+}
+
+/// PostgreSQL.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Postgresql {
+    url: Option<String>,
+    url_file: Option<PathBuf>,
+    /// The most connections of this process.
+    pub(crate) connections: u32,
+}
+
+impl Default for Postgresql {
+    fn default() -> Self {
+        Self { url: None, url_file: None, connections: 16 }
+    }
+}
+
+impl Postgresql {
+    /// `postgres://user:password@host:port/database`.
+    pub(crate) fn url(&self) -> Result<String> {
+        secret("postgresql.url", self.url.as_deref(), self.url_file.as_deref())
+    }
+}
+
+/// RabbitMQ.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rabbitmq {
+    url: Option<String>,
+    url_file: Option<PathBuf>,
+    management_url: Option<String>,
+    management_url_file: Option<PathBuf>,
+}
+
+impl Rabbitmq {
+    /// `amqp://user:password@host:port/vhost`, or `amqps://…`.
+    pub(crate) fn url(&self) -> Result<String> {
+        secret("rabbitmq.url", self.url.as_deref(), self.url_file.as_deref())
+    }
+
+    /// `http://user:password@host:port`.
+    pub(crate) fn management_url(&self) -> Result<String> {
+        secret("rabbitmq.management_url", self.management_url.as_deref(), self.management_url_file.as_deref())
+    }
+
+    /// The vhost that the address names.
+    pub(crate) fn vhost(&self) -> Result<String> {
+        let url = self.url()?;
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        let vhost = path.split('?').next().unwrap_or_default();
+        Ok(if vhost.is_empty() || vhost == "%2f" || vhost == "%2F" { "/".to_owned() } else { vhost.to_owned() })
+    }
+}
+
+/// Keys.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Keys {
+    /// The master key: base64 of 32 bytes, readable by nobody else.
+    pub(crate) master_file: Option<PathBuf>,
+    /// Older master keys, for what was sealed before.
+    pub(crate) older_files: Vec<PathBuf>,
+}
+
+/// The clock.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ClockFile {
+    /// A stepped clock's file, for demonstrations; the machine's clock without it.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// The admin port: `/livez`, `/readyz`, `/metrics`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Admin {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9464)) }
+    }
+}
+
+/// Logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// For machines or for people.
+    pub(crate) format: LogFormat,
+    /// Levels, as `tracing` writes them: `info,xacminh_bus=debug`.
+    pub(crate) filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, filter: "info".to_owned() }
+    }
+}
+
+/// For whom logs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a terminal.
+    Human,
+}
+
+/// A rhythm.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Every {
+    /// Milliseconds.
+    pub(crate) every_ms: u64,
+}
+
+impl Every {
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_millis(self.every_ms.max(10))
+    }
+}
+
+impl Settings {
+    /// Reads the file, if one is named, and the environment over it.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self> {
+        Self::from(file, std::env::vars().collect())
+    }
+
+    fn from(file: Option<&Path>, vars: HashMap<String, String>) -> Result<Self> {
+        let vars = vars
+            .into_iter()
+            .filter(|(name, _)| name != "XACMINH_CONFIG" && !NOT_SETTINGS.iter().any(|p| name.starts_with(p)))
+            .collect();
+        let environment =
+            config::Environment::with_prefix("XACMINH").prefix_separator("_").separator("__").try_parsing(true).source(Some(vars));
+        let mut builder = config::Config::builder();
+        if let Some(file) = file {
+            builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        }
+        let read = builder.add_source(environment).build().and_then(config::Config::try_deserialize);
+        // The library's words may repeat a value, which may be a secret; keys are enough.
+        read.map_err(|error| anyhow::anyhow!("settings: {}", without_values(&error)))
+    }
+}
+
+fn without_values(error: &config::ConfigError) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other errors hold no value")]
+    match error {
+        config::ConfigError::Type { key, expected, .. } => {
+            format!("{} must be {expected}", key.as_deref().unwrap_or("a value"))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn secret(name: &str, value: Option<&str>, file: Option<&Path>) -> Result<String> {
+    match (value, file) {
+        (Some(value), None) => Ok(value.to_owned()),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("{name}_file {}", file.display()))?;
+            Ok(text.trim_end().to_owned())
+        }
+        (Some(_), Some(_)) => bail!("set {name} or {name}_file, not both"),
+        (None, None) => {
+            let variable = name.replace('.', "__").to_uppercase();
+            bail!("{name} is not set (in the settings file, or XACMINH_{variable}, or XACMINH_{variable}_FILE)")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_sample_is_right_and_the_environment_wins() {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/xacminh.sample.toml");
+        let vars = vars(&[
+            ("XACMINH_POSTGRESQL__URL_FILE", ""),
+            ("XACMINH_ADMIN__LISTEN", "127.0.0.1:1"),
+            ("XACMINH_TEST_PG_URL", "not a setting"),
+        ]);
+        let settings = Settings::from(Some(&sample), vars).unwrap();
+        assert_eq!(settings.admin.listen.port(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_named() {
+        let error = Settings::from(None, vars(&[("XACMINH_POSTGRESQL__ULR", "secret-value")])).unwrap_err().to_string();
+        assert!(error.contains("ulr") && !error.contains("secret-value"), "{error}");
+        let error = Settings::from(None, vars(&[("XACMINH_POSTGRES__URL", "secret-value")])).unwrap_err().to_string();
+        assert!(error.contains("postgres") && !error.contains("secret-value"), "{error}");
+        let error = Settings::from(None, vars(&[("XACMINH_POSTGRESQL__CONNECTIONS", "secret-value")])).unwrap_err().to_string();
+        assert!(!error.contains("secret-value"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_comes_from_one_place() {
+        let both = Postgresql { url: Some("a".into()), url_file: Some("b".into()), connections: 1 };
+        assert!(both.url().unwrap_err().to_string().contains("not both"));
+        let neither = Postgresql::default().url().unwrap_err().to_string();
+        assert!(neither.contains("XACMINH_POSTGRESQL__URL"), "{neither}");
+    }
+}

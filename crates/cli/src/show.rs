@@ -1,0 +1,41 @@
+//! What people and programs read on standard output.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+/// Writes a line. A reader that went away (`| head`) ends the program quietly.
+pub(crate) fn line(text: impl AsRef<str>) {
+    let mut out = io::stdout().lock();
+    if writeln!(out, "{}", text.as_ref()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Writes a value as JSON for a program.
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
+    line(serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// An instant as people in Vietnam read it.
+pub(crate) fn instant(at: Timestamp) -> String {
+    jiff::tz::offset(7).to_datetime(at).strftime("%a %d/%m %H:%M:%S").to_string()
+}
+
+/// A day as people in Vietnam read it.
+pub(crate) fn day(on: Date) -> String {
+    on.strftime("%d/%m/%Y").to_string()
+}
+
+/// A stretch of time, coarsely.
+pub(crate) fn stretch(from: Timestamp, to: Timestamp) -> String {
+    let ms = to.duration_since(from).as_millis();
+    match ms {
+        ..1_000 => format!("{ms} ms"),
+        ..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        ..7_200_000 => format!("{} min", ms / 60_000),
+        _ => format!("{} h {:02} min", ms / 3_600_000, ms / 60_000 % 60),
+    }
+}
