@@ -3,7 +3,6 @@
 //! The management API answers from statistics that are seconds old; a passive declare is answered
 //! by the queue itself. It fails by closing the channel if there is no such queue.
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use lapin::Channel;
 use lapin::options::QueueDeclareOptions;

@@ -59,10 +59,22 @@ type Restart<'w> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'w>>;
 
 impl<'w, W: World> Driver<'w, W> {
     /// A driver for these readers.
-    pub(crate) fn new(world: &'w W, crew: Crew, arrivals: UnboundedReceiver<Arrival>, readers: Vec<OfficeId>) -> Self {
+    pub(crate) fn new(
+        world: &'w W,
+        crew: Crew,
+        arrivals: UnboundedReceiver<Arrival>,
+        readers: Vec<OfficeId>,
+    ) -> Self {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        Self { world, crew, arrivals, readers, seconds, moved: (0, Standing::default(), Instant::now()) }
+        Self {
+            world,
+            crew,
+            arrivals,
+            readers,
+            seconds,
+            moved: (0, Standing::default(), Instant::now()),
+        }
     }
 
     /// What the clock shows.
@@ -95,13 +107,18 @@ impl<'w, W: World> Driver<'w, W> {
             let clients_rest = next.is_none() && restart.is_none() && self.under_way() == (0, 0);
             if !clients_rest {
                 hope = None;
-                self.notice_progress(None)?;
+                if self.stands_still() {
+                    // Fails, and says what the product has in hand.
+                    self.look(false).await?;
+                }
             } else if Instant::now() >= poll_at {
                 match self.look(inboxes).await? {
                     Some(_) => hope = None,
                     None if cast.expects() == 0 => return Ok(()),
                     // Only now can a message that does not come be called lost; the checker will.
-                    None if *hope.get_or_insert_with(Instant::now) + HOPE < Instant::now() => cast.gives_up(),
+                    None if *hope.get_or_insert_with(Instant::now) + HOPE < Instant::now() => {
+                        cast.gives_up()
+                    }
                     None => {}
                 }
                 poll_at = Instant::now() + POLL;
@@ -129,7 +146,10 @@ impl<'w, W: World> Driver<'w, W> {
 
     fn under_way(&self) -> (i64, i64) {
         let tally = &self.crew.tally;
-        (tally.unconfirmed.load(Ordering::Relaxed), tally.awaited.load(Ordering::Relaxed))
+        (
+            tally.unconfirmed.load(Ordering::Relaxed),
+            tally.awaited.load(Ordering::Relaxed),
+        )
     }
 
     /// Asks the product; says what is not empty yet, if anything.
@@ -144,7 +164,7 @@ impl<'w, W: World> Driver<'w, W> {
         if left.is_none() && self.crew.tally.activity.load(Ordering::Relaxed) != before {
             left = Some("clients were at work meanwhile".to_owned());
         }
-        self.notice_progress(Some((standing, &left)))?;
+        self.judge_progress(standing, left.as_ref())?;
         Ok(left)
     }
 
@@ -162,28 +182,38 @@ impl<'w, W: World> Driver<'w, W> {
             }
         }
         if standing.taken < on_record {
-            left.push(format!("{} commands of {on_record} on record", standing.taken));
+            left.push(format!(
+                "{} commands of {on_record} on record",
+                standing.taken
+            ));
         }
         (!left.is_empty()).then(|| left.join(", "))
     }
 
-    /// Fails when nothing moved for too long, and says what did not become empty.
-    fn notice_progress(&mut self, seen: Option<(Standing, &Option<String>)>) -> Result<()> {
+    /// Nothing moved at the clients for too long.
+    fn stands_still(&mut self) -> bool {
         let activity = self.crew.tally.activity.load(Ordering::Relaxed);
-        let standing = seen.map_or(self.moved.1, |(standing, _)| standing);
-        if (activity, standing) != (self.moved.0, self.moved.1) {
-            self.moved = (activity, standing, Instant::now());
+        if activity != self.moved.0 {
+            self.moved = (activity, self.moved.1, Instant::now());
         }
-        if self.moved.2.elapsed() < PATIENCE {
-            return Ok(());
+        self.moved.2.elapsed() >= PATIENCE
+    }
+
+    /// Fails when nothing moved anywhere for too long, and says what did not become empty.
+    fn judge_progress(&mut self, standing: Standing, left: Option<&String>) -> Result<()> {
+        let stands_still = self.stands_still();
+        if standing != self.moved.1 {
+            self.moved = (self.moved.0, standing, Instant::now());
+        } else if stands_still {
+            let (unconfirmed, awaited) = self.under_way();
+            let product = left.map_or("nothing left to do", String::as_str);
+            bail!(
+                "nothing moved for {} s at {}: {unconfirmed} commands unconfirmed, {awaited} receipts awaited; the product: {product}",
+                PATIENCE.as_secs(),
+                self.now()
+            )
         }
-        let (unconfirmed, awaited) = self.under_way();
-        let product = seen.and_then(|(_, left)| left.clone()).unwrap_or_else(|| "not asked".to_owned());
-        bail!(
-            "nothing moved for {} s at {}: {unconfirmed} commands unconfirmed, {awaited} receipts awaited; the product: {product}",
-            PATIENCE.as_secs(),
-            self.now()
-        )
+        Ok(())
     }
 }
 

@@ -1,7 +1,17 @@
 //! The whole demo against a product of a few hundred lines, on a real RabbitMQ: a product that keeps
 //! its promises passes, one that does not is found out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation, reason = "a test fails by panicking")]
-#![allow(missing_docs, unreachable_pub, reason = "nothing here is anybody's interface")]
+#![allow(
+    clippy::result_large_err,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "nothing here is anybody's interface"
+)]
 
 mod product;
 
@@ -46,15 +56,38 @@ impl Small {
         let clock = SteppedClock::create(&dir.join("clock"), xacminh_demo::start())?;
         let product = Product::new(servers.bus_settings(), clock.clone(), homes.clone(), fault);
         product.start().await?;
-        Ok(Self { servers, passwords, homes, clock, product, probe: bus.inbox_probe(), dir })
+        Ok(Self {
+            servers,
+            passwords,
+            homes,
+            clock,
+            product,
+            probe: bus.inbox_probe(),
+            dir,
+        })
     }
 
     fn settings(&self, requests: u32, wards: u32) -> Settings {
         let url = self.servers.amqp_url();
-        let host = url.rsplit_once('@').unwrap().1.split('/').next().unwrap().to_owned();
+        let host = url
+            .rsplit_once('@')
+            .unwrap()
+            .1
+            .split('/')
+            .next()
+            .unwrap()
+            .to_owned();
         let (amqp_host, port) = host.split_once(':').unwrap();
         let amqp_host = amqp_host.to_owned();
-        Settings { amqp_host, amqp_port: port.parse().unwrap(), run_dir: self.dir.clone(), keep: false, requests, wards, seed: 11 }
+        Settings {
+            amqp_host,
+            amqp_port: port.parse().unwrap(),
+            run_dir: self.dir.clone(),
+            keep: false,
+            requests,
+            wards,
+            seed: 11,
+        }
     }
 
     async fn end(self) -> Result<()> {
@@ -94,10 +127,19 @@ impl World for Small {
         &self.clock
     }
     async fn standing(&self, now: Timestamp, readers: &[OfficeId]) -> Result<Standing> {
-        let work = [names::QUEUE_INTAKE, names::QUEUE_BULK, names::QUEUE_ANSWERING, names::QUEUE_UNROUTED];
+        let work = [
+            names::QUEUE_INTAKE,
+            names::QUEUE_BULK,
+            names::QUEUE_ANSWERING,
+            names::QUEUE_UNROUTED,
+        ];
         let work_queues = self.waiting(work.map(str::to_owned).to_vec())?;
         let inboxes = self.waiting(readers.iter().map(|o| names::inbox(*o)).collect())?;
-        Ok(Standing { work_queues, inboxes, ..self.product.standing(now) })
+        Ok(Standing {
+            work_queues,
+            inboxes,
+            ..self.product.standing(now)
+        })
     }
     async fn kill_9(&self) -> Result<()> {
         self.product.kill();
@@ -139,15 +181,37 @@ async fn a_product_that_keeps_its_promises_passes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_that_loses_requests_is_found_out() -> Result<()> {
     let world = Small::new("loses", 60, Fault::LosesRequests).await?;
-    let said = nation(&world, &world.settings(400, 20)).await.unwrap_err().to_string();
-    assert!(said.contains("lost = ") && !said.contains("duplicate"), "{said}");
+    let said = nation(&world, &world.settings(400, 20))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        said.contains("lost = ") && !said.contains("duplicate"),
+        "{said}"
+    );
     world.end().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_that_forgets_its_receipts_is_found_out() -> Result<()> {
     let world = Small::new("forgets", 60, Fault::NewReceipts).await?;
-    let said = nation(&world, &world.settings(400, 20)).await.unwrap_err().to_string();
+    let said = nation(&world, &world.settings(400, 20))
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("duplicate_effects = "), "{said}");
+    world.end().await
+}
+
+/// For measuring: the nation's requests over a fifth of its offices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute and more"]
+async fn ten_thousand_requests_take_about_a_minute() -> Result<()> {
+    let world = Small::new("large", 650, Fault::None).await?;
+    let report = nation(&world, &world.settings(10_000, 300)).await?;
+    assert!(
+        report.wall_seconds < 100.0 && report.killed_with_in_flight >= 1_000,
+        "{report:?}"
+    );
     world.end().await
 }

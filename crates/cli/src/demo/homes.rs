@@ -95,5 +95,15 @@ pub(crate) fn cast(registry: &Registry) -> Vec<OfficeId> {
     let province = if homes.iter().any(|h| h.province == "01" && h.old_words.is_some()) { "01".to_owned() } else { province };
     let communes = homes.iter().filter(|h| h.is_home() && h.province == province).take(CAST);
     let above = homes.iter().filter(|h| !h.is_home() && (h.province == province || h.province.is_empty()));
-    communes.chain(above).map(|h| h.office).collect()
+    let mut cast: Vec<OfficeId> = communes.chain(above).map(|h| h.office).collect();
+    // The third story picks one of these.
+    if let Some((code, as_of)) = ambiguous(registry, &directory)
+        && let Ok(code) = code.parse()
+        && let Resolution::Ambiguous(candidates) = directory.resolve(&HomeRef::Code(UnitRef { code, as_of }), local_date(start()))
+    {
+        cast.extend(candidates.into_iter().map(|c| c.office));
+    }
+    cast.sort_unstable();
+    cast.dedup();
+    cast
 }

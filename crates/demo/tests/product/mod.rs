@@ -1,19 +1,21 @@
 //! A product as small as can be: it speaks the protocol and keeps everything in memory, which
 //! outlives its tasks as a database outlives a process. It can be told to misbehave.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::{Builder, Uuid};
+use uuid::Builder;
 use xacminh_bus::{Bus, BusSettings, ConsumerSettings, Delivery, Outcome, Outgoing};
 use xacminh_clock::SteppedClock;
 use xacminh_contract::answer::Code;
 use xacminh_contract::decode::{self, Command};
-use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER, TypeError};
+use xacminh_contract::envelope::{
+    ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER, TypeError,
+};
 use xacminh_contract::names;
 use xacminh_contract::receipt::Refusal;
 use xacminh_contract::refusal::RefusalCode as C;
@@ -54,6 +56,7 @@ struct State {
     requests: BTreeMap<RequestId, Request>,
     outbox: Vec<Outgoing>,
     rungs: Vec<RungRow>,
+    fired: HashSet<(RequestId, String, u8)>,
 }
 
 /// The product.
@@ -68,11 +71,33 @@ pub struct Product {
 }
 
 impl Product {
-    pub fn new(settings: BusSettings, clock: SteppedClock, homes: Vec<HomeOffice>, fault: Fault) -> Arc<Self> {
+    pub fn new(
+        settings: BusSettings,
+        clock: SteppedClock,
+        homes: Vec<HomeOffice>,
+        fault: Fault,
+    ) -> Arc<Self> {
         let on = "2026-11-24".parse().unwrap();
-        let holiday = CalendarDay { on, kind: DayKind::Holiday, name: "Ngày Văn hóa".into(), provisional: false };
-        let calendar = Calendar::new([holiday], "test".into(), "08:00-12:00;13:00-17:00".parse().unwrap());
-        Arc::new(Self { settings, clock, homes, fault, calendar, state: Mutex::default(), running: Mutex::default() })
+        let holiday = CalendarDay {
+            on,
+            kind: DayKind::Holiday,
+            name: "Ngày Văn hóa".into(),
+            provisional: false,
+        };
+        let calendar = Calendar::new(
+            [holiday],
+            "test".into(),
+            "08:00-12:00;13:00-17:00".parse().unwrap(),
+        );
+        Arc::new(Self {
+            settings,
+            clock,
+            homes,
+            fault,
+            calendar,
+            state: Mutex::default(),
+            running: Mutex::default(),
+        })
     }
 
     pub async fn start(self: &Arc<Self>) -> anyhow::Result<()> {
@@ -80,8 +105,16 @@ impl Product {
         let bus = Bus::connect(&self.settings, &stop)?;
         bus.ready().await?;
         let mut tasks = JoinSet::new();
-        for queue in [names::QUEUE_INTAKE, names::QUEUE_BULK, names::QUEUE_ANSWERING, names::QUEUE_UNROUTED] {
-            let (me, mut consumer) = (self.clone(), bus.consumer(ConsumerSettings::new(queue, 100), stop.clone()));
+        for queue in [
+            names::QUEUE_INTAKE,
+            names::QUEUE_BULK,
+            names::QUEUE_ANSWERING,
+            names::QUEUE_UNROUTED,
+        ] {
+            let (me, mut consumer) = (
+                self.clone(),
+                bus.consumer(ConsumerSettings::new(queue, 100), stop.clone()),
+            );
             tasks.spawn(async move {
                 while let Some(batch) = consumer.next_batch().await {
                     for delivery in &batch.deliveries {
@@ -94,8 +127,12 @@ impl Product {
         }
         let (me, publisher) = (self.clone(), bus.publisher());
         tasks.spawn(async move {
+            let mut climbed = tokio::time::Instant::now();
             loop {
-                me.climb();
+                if climbed.elapsed() > Duration::from_millis(50) {
+                    me.climb();
+                    climbed = tokio::time::Instant::now();
+                }
                 let messages = me.state.lock().unwrap().outbox.clone();
                 if messages.is_empty() {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -103,9 +140,17 @@ impl Product {
                 }
                 let ids: Vec<String> = messages.iter().map(|m| m.message_id.clone()).collect();
                 let outcomes = publisher.publish_all(messages).await;
-                let sent = ids.into_iter().zip(outcomes).filter(|(_, o)| *o == Outcome::Confirmed).map(|(id, _)| id);
-                let sent: std::collections::HashSet<String> = sent.collect();
-                me.state.lock().unwrap().outbox.retain(|m| !sent.contains(&m.message_id));
+                let sent = ids
+                    .into_iter()
+                    .zip(outcomes)
+                    .filter(|(_, o)| *o == Outcome::Confirmed)
+                    .map(|(id, _)| id);
+                let sent: HashSet<String> = sent.collect();
+                me.state
+                    .lock()
+                    .unwrap()
+                    .outbox
+                    .retain(|m| !sent.contains(&m.message_id));
             }
         });
         *self.running.lock().unwrap() = Some((tasks, stop));
@@ -125,7 +170,11 @@ impl Product {
 
     pub fn standing(&self, now: Timestamp) -> Standing {
         let state = self.state.lock().unwrap();
-        let due = state.requests.values().filter(|r| r.start.is_none() && self.confirm_due(r) <= now).count();
+        let due = state
+            .requests
+            .values()
+            .filter(|r| r.start.is_none() && self.confirm_due(r) <= now)
+            .count();
         Standing {
             outbox: state.outbox.len() as u64,
             due: due as u64 + self.due(&state, now).len() as u64,
@@ -135,24 +184,58 @@ impl Product {
     }
 
     fn confirm_due(&self, r: &Request) -> Timestamp {
-        if r.withdrawn || r.answered.is_some() { Timestamp::MAX } else { self.calendar.add_working_minutes(r.submitted, 240) }
+        if r.withdrawn || r.answered.is_some() {
+            Timestamp::MAX
+        } else {
+            self.calendar.add_working_minutes(r.submitted, 240)
+        }
     }
 
     fn due(&self, state: &State, now: Timestamp) -> Vec<RungRow> {
         let mut due = Vec::new();
-        let fired: std::collections::HashSet<_> = state.rungs.iter().map(|r| (r.request, r.trigger.clone(), r.rung)).collect();
         for (id, r) in &state.requests {
-            let (Some(start), false, None) = (r.start, r.withdrawn, r.answered) else { continue };
+            let (Some(start), false, None) = (r.start, r.withdrawn, r.answered) else {
+                continue;
+            };
             let day = |n: u32| self.calendar.nth_working_day_after(local_date(start), n);
-            let above = |kind: &str| self.homes.iter().find(|h| h.kind == kind && (kind == "ministry_unit" || Some(&h.province) == self.home(r.home).map(|h| &h.province))).map(|h| h.office);
+            if end_of_day(day(1)).min(at_local(day(2), 8, 0)) > now {
+                continue;
+            }
+            let above = |kind: &str| {
+                self.homes
+                    .iter()
+                    .find(|h| {
+                        h.kind == kind
+                            && (kind == "ministry_unit"
+                                || Some(&h.province) == self.home(r.home).map(|h| &h.province))
+                    })
+                    .map(|h| h.office)
+            };
             for (trigger, rung, due_at, target) in [
-                ("accept_due", 0, if r.opened { Timestamp::MAX } else { end_of_day(day(1)) }, Some(r.home)),
+                (
+                    "accept_due",
+                    0,
+                    if r.opened {
+                        Timestamp::MAX
+                    } else {
+                        end_of_day(day(1))
+                    },
+                    Some(r.home),
+                ),
                 ("answer_due_day", 0, at_local(day(2), 8, 0), Some(r.home)),
                 ("answer_due", 1, end_of_day(day(2)), above("province_unit")),
                 ("answer_due", 2, end_of_day(day(3)), above("ministry_unit")),
             ] {
-                if due_at <= now && !fired.contains(&(*id, trigger.to_owned(), rung)) {
-                    due.push(RungRow { request: *id, trigger: trigger.into(), rung, clock_start: start, due_at, fired_at: now, target });
+                if due_at <= now && !state.fired.contains(&(*id, trigger.to_owned(), rung)) {
+                    due.push(RungRow {
+                        request: *id,
+                        trigger: trigger.into(),
+                        rung,
+                        clock_start: start,
+                        due_at,
+                        fired_at: now,
+                        target,
+                    });
                 }
             }
         }
@@ -166,7 +249,12 @@ impl Product {
     fn climb(&self) {
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let unconfirmed: Vec<RequestId> = state.requests.iter().filter(|(_, r)| r.start.is_none() && self.confirm_due(r) <= now).map(|(id, _)| *id).collect();
+        let unconfirmed: Vec<RequestId> = state
+            .requests
+            .iter()
+            .filter(|(_, r)| r.start.is_none() && self.confirm_due(r) <= now)
+            .map(|(id, _)| *id)
+            .collect();
         for id in unconfirmed {
             let start = self.confirm_due(&state.requests[&id]);
             state.requests.get_mut(&id).unwrap().start = Some(start);
@@ -183,10 +271,18 @@ impl Product {
             if row.rung == 2 {
                 told.push((Some(ward), "file_overdue"));
             }
-            for (to, topic) in told.into_iter().filter_map(|(to, topic)| to.map(|to| (to, topic))) {
+            for (to, topic) in told
+                .into_iter()
+                .filter_map(|(to, topic)| to.map(|to| (to, topic)))
+            {
                 let item = json!({ "topic": topic, "for": "head", "office": home.to_string(), "sentence": "…", "sentence_en": "…" });
-                state.outbox.push(self.message(to, NOTICE, None, json!({ "items": [item] })));
+                state
+                    .outbox
+                    .push(self.message(to, NOTICE, None, json!({ "items": [item] })));
             }
+            state
+                .fired
+                .insert((row.request, row.trigger.clone(), row.rung));
             state.rungs.push(row);
         }
     }
@@ -194,7 +290,12 @@ impl Product {
     fn message(&self, to: OfficeId, of: &str, about: Option<RequestId>, body: Value) -> Outgoing {
         Outgoing {
             routing_key: names::inbox(to),
-            message_id: Uuid::from(Builder::from_unix_timestamp_millis(self.clock.now().as_millisecond() as u64, &rand::random()).into_uuid()).to_string(),
+            message_id: Builder::from_unix_timestamp_millis(
+                self.clock.now().as_millisecond() as u64,
+                &rand::random(),
+            )
+            .into_uuid()
+            .to_string(),
             message_type: of.into(),
             correlation_id: about.map(|id| id.to_string()),
             body: body.to_string().into(),
@@ -204,19 +305,33 @@ impl Product {
 
     fn take(&self, delivery: &Delivery) {
         let p = &delivery.properties;
-        let Some(sender) = p.user_id.as_ref().and_then(|u| u.parse::<OfficeId>().ok()) else { return };
+        let Some(sender) = p.user_id.as_ref().and_then(|u| u.parse::<OfficeId>().ok()) else {
+            return;
+        };
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let id = p.message_id.as_ref().filter(|id| id.parse::<MessageId>().is_ok()).cloned();
+        let id = p
+            .message_id
+            .as_ref()
+            .filter(|id| id.parse::<MessageId>().is_ok())
+            .cloned();
         let Some(id) = id else {
             let item = refused(None, now, &C::MessageIdMalformed.refusal());
-            state.outbox.push(self.message(sender, RECEIPT, None, json!({ "items": [item] })));
+            state
+                .outbox
+                .push(self.message(sender, RECEIPT, None, json!({ "items": [item] })));
             return;
         };
         let key = (sender, id.clone());
-        let digest = [p.message_type.clone().unwrap_or_default().into_bytes(), delivery.bytes.clone()].concat();
+        let digest = [
+            p.message_type.clone().unwrap_or_default().into_bytes(),
+            delivery.bytes.clone(),
+        ]
+        .concat();
         let mut item = match state.taken.get(&key) {
-            Some((first, _)) if *first != digest => Some(refused(Some(&id), now, &C::IdReused.refusal())),
+            Some((first, _)) if *first != digest => {
+                Some(refused(Some(&id), now, &C::IdReused.refusal()))
+            }
             Some((_, receipt)) => receipt.clone(),
             None => {
                 let receipt = match self.obey(&mut state, sender, &id, delivery, now) {
@@ -236,24 +351,52 @@ impl Product {
         }
     }
 
-    fn obey(&self, state: &mut State, sender: OfficeId, id: &str, delivery: &Delivery, now: Timestamp) -> Result<Option<Value>, Refusal> {
-        let of = CommandType::parse(delivery.properties.message_type.as_deref().unwrap_or_default()).map_err(|e| match e {
+    fn obey(
+        &self,
+        state: &mut State,
+        sender: OfficeId,
+        id: &str,
+        delivery: &Delivery,
+        now: Timestamp,
+    ) -> Result<Option<Value>, Refusal> {
+        let of = CommandType::parse(
+            delivery
+                .properties
+                .message_type
+                .as_deref()
+                .unwrap_or_default(),
+        )
+        .map_err(|e| match e {
             TypeError::Unknown => C::TypeUnknown.refusal(),
             TypeError::Version => C::VersionUnknown.refusal(),
         })?;
-        if !of.routing_keys().contains(&delivery.properties.routing_key.as_str()) {
+        if !of
+            .routing_keys()
+            .contains(&delivery.properties.routing_key.as_str())
+        {
             return Err(C::RoutingKeyWrong.refusal());
         }
         let command = decode::command(of, &delivery.bytes)?;
         let accepted = |more: Value| {
             let mut item = json!({ "message_id": id, "command": of.wire(), "outcome": "accepted", "at": Instant(now) });
-            item.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+            item.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().cloned().unwrap_or_default());
             Some(item)
         };
         if let Command::Submit(submit) = &command {
             let home = self.resolve(sender, submit, now)?.clone();
             let request: RequestId = id.parse().unwrap();
-            let made = Request { ward: sender, home: home.office, submitted: now, received: false, opened: false, start: None, answered: None, withdrawn: false };
+            let made = Request {
+                ward: sender,
+                home: home.office,
+                submitted: now,
+                received: false,
+                opened: false,
+                start: None,
+                answered: None,
+                withdrawn: false,
+            };
             let card = |h: &HomeOffice| json!({ "office": h.office.to_string(), "name": h.name, "phone": "0000 000 000" });
             let body: Value = serde_json::from_slice(&delivery.bytes).unwrap();
             let deliver = json!({
@@ -268,11 +411,20 @@ impl Product {
                 let message = self.message(home.office, REQUEST_DELIVER, Some(request), deliver);
                 state.outbox.push(message);
             }
-            return Ok(accepted(json!({ "request_id": id, "state": "submitted", "responder": card(&home) })));
+            return Ok(accepted(
+                json!({ "request_id": id, "state": "submitted", "responder": card(&home) }),
+            ));
         }
         let about = command.request_id().unwrap().0;
-        let found = state.requests.get_mut(&about).ok_or_else(|| C::RequestUnknown.refusal())?;
-        let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_)) { found.ward } else { found.home };
+        let found = state
+            .requests
+            .get_mut(&about)
+            .ok_or_else(|| C::RequestUnknown.refusal())?;
+        let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_)) {
+            found.ward
+        } else {
+            found.home
+        };
         if owner != sender {
             return Err(C::NotYourRequest.refusal());
         }
@@ -299,9 +451,12 @@ impl Product {
             Command::Give(_) if found.withdrawn => Err(C::AlreadyWithdrawn.refusal()),
             Command::Give(_) if found.answered.is_some() => Err(C::AlreadyAnswered.refusal()),
             Command::Give(give) => {
-                xacminh_domain::answer::check(&give.to_domain()).map_err(|_| C::ApprovalRequired.refusal())?;
+                xacminh_domain::answer::check(&give.to_domain())
+                    .map_err(|_| C::ApprovalRequired.refusal())?;
                 found.answered = Some(give.code);
-                let due = found.start.map(|start| end_of_day(self.calendar.nth_working_day_after(local_date(start), 2)));
+                let due = found.start.map(|start| {
+                    end_of_day(self.calendar.nth_working_day_after(local_date(start), 2))
+                });
                 let late = due.is_some_and(|due| now >= due);
                 let h = self.home(home).unwrap();
                 let deliver = json!({
@@ -318,7 +473,12 @@ impl Product {
         }
     }
 
-    fn resolve(&self, sender: OfficeId, submit: &Submit, now: Timestamp) -> Result<&HomeOffice, Refusal> {
+    fn resolve(
+        &self,
+        sender: OfficeId,
+        submit: &Submit,
+        now: Timestamp,
+    ) -> Result<&HomeOffice, Refusal> {
         use xacminh_domain::request::Lane;
         let today: Date = local_date(now);
         if submit.received_on.0 > today {
@@ -327,22 +487,51 @@ impl Product {
         if Lane::from(submit.lane) == Lane::Urgent && submit.lane_reason.is_none() {
             return Err(C::LaneReasonRequired.refusal());
         }
-        let number = submit.person.person_no.as_ref().map(|n| serde_json::to_value(n).unwrap());
-        if number.is_some_and(|n| xacminh_domain::person_no::PersonNo::parse(n.as_str().unwrap()).is_err()) {
+        let number = submit
+            .person
+            .person_no
+            .as_ref()
+            .map(|n| serde_json::to_value(n).unwrap());
+        if number.is_some_and(|n| {
+            xacminh_domain::person_no::PersonNo::parse(n.as_str().unwrap()).is_err()
+        }) {
             return Err(C::IdMalformed.refusal());
         }
         let home = serde_json::to_value(&submit.home).unwrap();
         if home["code"] == AMBIGUOUS {
             let candidate = |h: &HomeOffice| {
-                let one = json!({ "unit": h.unit_code, "name": h.unit_name, "province": h.province_name, "office": h.office.to_string(), "office_name": h.name });
+                let one = json!({ "unit": h.unit_code, "name": h.unit_name, "words": h.unit_name, "province": h.province_name, "office": h.office.to_string(), "office_name": h.name });
                 serde_json::from_value(one).unwrap()
             };
-            return Err(C::ambiguous(self.homes.iter().filter(|h| h.is_home()).take(2).map(candidate).collect()));
+            return Err(C::ambiguous(
+                self.homes
+                    .iter()
+                    .filter(|h| h.is_home())
+                    .take(2)
+                    .map(candidate)
+                    .collect(),
+            ));
         }
-        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-        let code = home["code"].as_str().or_else(|| home["name"].as_str()).map(digits).unwrap_or_default();
-        let found = self.homes.iter().find(|h| h.is_home() && h.unit_code == code).ok_or_else(|| C::HomeUnknown.refusal())?;
-        if found.office == sender { Err(C::HomeIsOwn.refusal()) } else { Ok(found) }
+        let digits = |text: &str| {
+            text.chars()
+                .filter(char::is_ascii_digit)
+                .collect::<String>()
+        };
+        let code = home["code"]
+            .as_str()
+            .or_else(|| home["name"].as_str())
+            .map(digits)
+            .unwrap_or_default();
+        let found = self
+            .homes
+            .iter()
+            .find(|h| h.is_home() && h.unit_code == code)
+            .ok_or_else(|| C::HomeUnknown.refusal())?;
+        if found.office == sender {
+            Err(C::HomeIsOwn.refusal())
+        } else {
+            Ok(found)
+        }
     }
 }
 
@@ -363,16 +552,21 @@ pub fn offices(ids: &[OfficeId]) -> Vec<HomeOffice> {
         name: format!("Công an {kind} {i}"),
         province: province.into(),
         kind: kind.into(),
-        old_words: (kind == "commune_police" && i % 2 == 0).then(|| (format!("Xã Cũ {unit}"), "Huyện Đồng".into(), "Tỉnh".into())),
+        old_words: (kind == "commune_police" && i.is_multiple_of(2))
+            .then(|| (format!("Xã Cũ {unit}"), "Huyện Đồng".into(), "Tỉnh".into())),
         unit_name: format!("Xã {unit}"),
         unit_code: unit,
         province_name: "Tỉnh".into(),
     };
-    let mut all: Vec<_> = (0..communes).map(|i| office(i, "commune_police", provinces[i % 4], format!("{i:05}"))).collect();
-    all.extend(provinces.iter().enumerate().map(|(n, p)| office(communes + n, "province_unit", p, String::new())));
+    let mut all: Vec<_> = (0..communes)
+        .map(|i| office(i, "commune_police", provinces[i % 4], format!("{i:05}")))
+        .collect();
+    all.extend(
+        provinces
+            .iter()
+            .enumerate()
+            .map(|(n, p)| office(communes + n, "province_unit", p, String::new())),
+    );
     all.push(office(ids.len() - 1, "ministry_unit", "", String::new()));
     all
 }
-
-/// A passwords' table.
-pub type Passwords = HashMap<OfficeId, String>;
