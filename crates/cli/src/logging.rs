@@ -1,5 +1,7 @@
 //! Logs: to standard error, for machines or for people. Never a person's data.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{Log, LogFormat};
@@ -8,9 +10,10 @@ use crate::settings::{Log, LogFormat};
 pub(crate) fn start(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(format!("{},{}", log.filter, xacminh_bus::LOG_FILTER))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Human => builder.with_target(false).init(),
+        LogFormat::Human => builder.with_target(false).with_ansi(ansi).init(),
     }
     Ok(())
 }

@@ -57,10 +57,10 @@ pub(crate) struct Answer {
     /// The field in question, such as birth (A02, A03, A09).
     #[arg(long)]
     field: Option<String>,
-    /// On what it rests, such as residence_db (A02).
+    /// On what it rests, such as `residence_db` (A02).
     #[arg(long)]
     basis: Option<String>,
-    /// Why the record is wrong, such as data_entry (A09).
+    /// Why the record is wrong, such as `data_entry` (A09).
     #[arg(long)]
     cause: Option<String>,
     /// The head of the office approved (A04, A06, A09).
@@ -109,16 +109,15 @@ impl Desk {
             body,
         };
         self.line.publish(&sheet).await?;
+        // A message that no queue takes is returned before it is confirmed.
         let confirmed = async {
-            while let Some(word) = self.line.words.recv().await {
-                match word {
-                    Word::Confirm { taken: true, .. } => return Ok(()),
-                    Word::Confirm { taken: false, .. } => bail!("RabbitMQ could not keep it; try again"),
-                    Word::Returned(_) => bail!("RabbitMQ has no queue for it"),
-                    Word::Closed(why) => bail!("RabbitMQ closed the line: {why}"),
-                }
+            match self.line.words.recv().await {
+                Some(Word::Confirm { taken: true, .. }) => Ok(()),
+                Some(Word::Confirm { taken: false, .. }) => bail!("RabbitMQ could not keep it; try again"),
+                Some(Word::Returned(_)) => bail!("RabbitMQ has no queue for it"),
+                Some(Word::Closed(why)) => bail!("RabbitMQ closed the line: {why}"),
+                None => bail!("the line was lost"),
             }
-            bail!("the line was lost")
         };
         tokio::time::timeout(PATIENCE, confirmed).await.context("no confirm in time")??;
         Ok(message_id)

@@ -33,9 +33,9 @@ pub(crate) fn day(on: Date) -> String {
 pub(crate) fn stretch(from: Timestamp, to: Timestamp) -> String {
     let ms = to.duration_since(from).as_millis();
     match ms {
-        ..1_000 => format!("{ms} ms"),
-        ..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        ..7_200_000 => format!("{} min", ms / 60_000),
+        i128::MIN..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
         _ => format!("{} h {:02} min", ms / 3_600_000, ms / 60_000 % 60),
     }
 }

@@ -156,7 +156,7 @@ impl Report {
             self.surprises
         ));
         show.line(format_args!("\nWhat a supervisor sees:"));
-        table(show, "silent, by reason", &self.seen.late_by_reason);
+        table(show, "late, by reason", &self.seen.late_by_reason);
         table(show, "who has most of it now", &self.seen.holders);
         table(show, "due next", &self.seen.due_next);
         for (topic, receivers) in &self.notices_by_rung.received {

@@ -3,7 +3,7 @@
 use xacminh_contract::answer::{self, Give, Sentence};
 use xacminh_contract::envelope;
 use xacminh_contract::notice::{For, Item, Notice, Topic};
-use xacminh_contract::receipt::{Receipt, Warning};
+use xacminh_contract::receipt::Warning;
 use xacminh_contract::request::{Deliver, HomeResolved, OfficeCard, Submit};
 use xacminh_contract::values::{Handler, Instant};
 use xacminh_domain::answer::muc;
@@ -168,17 +168,38 @@ pub(crate) fn notice(office: OfficeId, about: Option<RequestId>, items: Vec<Item
     letter(office, envelope::NOTICE, about, now, json(&Notice { items }))
 }
 
-/// Receipts for one office; their items are kept as the bytes they were first made of.
-pub(crate) fn receipts(office: OfficeId, items: &[Vec<u8>], about: Option<RequestId>, now: Timestamp) -> Letter {
-    let mut body = br#"{"items":["#.to_vec();
-    for (i, item) in items.iter().enumerate() {
-        if i > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(item);
+/// The receipts of a batch: one message for each office, in the order of its commands.
+#[derive(Default)]
+pub(crate) struct Receipts(Vec<(OfficeId, OfficeReceipts)>);
+
+#[derive(Default)]
+struct OfficeReceipts {
+    /// The bytes they were first made of, since a repeat gets the very same.
+    items: Vec<Vec<u8>>,
+    about: Vec<Option<RequestId>>,
+}
+
+impl Receipts {
+    /// Adds one, and the request it is about.
+    pub(crate) fn add(&mut self, office: OfficeId, item: Vec<u8>, about: Option<RequestId>) {
+        let index = self.0.iter().position(|(o, _)| *o == office).unwrap_or_else(|| {
+            self.0.push((office, OfficeReceipts::default()));
+            self.0.len() - 1
+        });
+        self.0[index].1.items.push(item);
+        self.0[index].1.about.push(about);
     }
-    body.extend_from_slice(b"]}");
-    letter(office, envelope::RECEIPT, about, now, body)
+
+    /// The letters. One about several requests correlates with none.
+    pub(crate) fn letters(self, now: Timestamp) -> impl Iterator<Item = Letter> {
+        self.0.into_iter().map(move |(office, OfficeReceipts { items, about })| {
+            let same = about.first().copied().flatten().filter(|id| about.iter().all(|a| *a == Some(*id)));
+            let mut body = br#"{"items":["#.to_vec();
+            body.extend_from_slice(&items.join(&b','));
+            body.extend_from_slice(b"]}");
+            letter(office, envelope::RECEIPT, same, now, body)
+        })
+    }
 }
 
 /// The bytes of one receipt, kept for repeats.
@@ -192,21 +213,23 @@ pub(crate) fn traced(mut letter: Letter, traceparent: Option<&str>) -> Letter {
     letter
 }
 
-// The receipt's shape is spelled by hand above; this holds the two together.
-const _: fn(Receipt) -> Vec<xacminh_contract::receipt::Item> = |r| r.items;
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use xacminh_contract::receipt::Receipt;
     use xacminh_contract::schema;
+
+    use super::*;
 
     #[test]
     fn kept_receipt_bytes_make_a_receipt_again() {
         let example = schema::messages().into_iter().find(|m| m.name == "receipt").unwrap().example;
         let receipt: Receipt = serde_json::from_value(example).unwrap();
-        let items: Vec<Vec<u8>> = receipt.items.iter().map(item).collect();
         let now: Timestamp = "2026-11-19T08:00:00+07:00".parse().unwrap();
-        let letter = receipts("vpa2b3c4".parse().unwrap(), &items, None, now);
+        let mut receipts = Receipts::default();
+        for one in &receipt.items {
+            receipts.add("vpa2b3c4".parse().unwrap(), item(one), None);
+        }
+        let letter = receipts.letters(now).next().unwrap();
         assert_eq!(serde_json::from_slice::<Receipt>(&letter.body).unwrap(), receipt);
         assert_eq!(letter.message_id.get_version_num(), 7);
     }

@@ -11,6 +11,7 @@ pub mod intake;
 mod judging;
 pub mod measuring;
 mod metrics;
+mod reading;
 pub mod relay;
 pub mod taking;
 

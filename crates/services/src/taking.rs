@@ -9,30 +9,28 @@
 //! The caller acknowledges after the commit, never before.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Batch, BatchConsumer, Delivery};
-use xacminh_contract::decode::{self, Command};
-use xacminh_contract::envelope::{CommandType, TypeError};
+use xacminh_contract::envelope::CommandType;
 use xacminh_contract::names::{HEADER_TIME, HEADER_TRACEPARENT};
 use xacminh_contract::receipt::{Item, Refusal};
 use xacminh_contract::refusal::RefusalCode;
-use xacminh_contract::request::Lane;
 use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
-use xacminh_domain::id::{MessageId, OfficeId, RequestId};
+use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::State;
 use xacminh_store::inbox::{self, Key, Seen};
 use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
 use xacminh_store::{ledger, outbox, person, request, timer};
 
-use crate::composing;
+use crate::composing::{self, Receipts};
 use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
+use crate::reading::{DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds};
 
 /// Takes batches of a queue until told to stop.
 pub async fn run(core: Core, queue: &'static str, mut consumer: BatchConsumer, stop: CancellationToken) {
@@ -127,22 +125,6 @@ fn new_parked(queue: &'static str, delivery: &Delivery, reason: &'static str) ->
     }
 }
 
-/// A delivery, as far as its form could be read.
-struct Read<'d> {
-    delivery: &'d Delivery,
-    sender: OfficeId,
-    message_id: Option<MessageId>,
-    of: Option<CommandType>,
-    digest: [u8; 32],
-    command: Result<Command, Refusal>,
-}
-
-impl Read<'_> {
-    fn key(&self) -> Option<Key> {
-        self.message_id.map(|id| (self.sender, id))
-    }
-}
-
 /// What a command gets back.
 enum Back {
     /// A receipt made just now; kept as the first one where the command has an id of its own.
@@ -161,7 +143,7 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
     let mut reads = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
         match sender(delivery).filter(|office| reference.directory.office(office).is_some()) {
-            Some(sender) => reads.push(read(core, delivery, sender)),
+            Some(sender) => reads.push(read(&core.keys, delivery, sender)),
             None if delivery.properties.user_id.is_none() => parked_now.push((delivery, "no_sender")),
             None => parked_now.push((delivery, "sender_unknown")),
         }
@@ -201,14 +183,14 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
 
     // Receipts: one message for each office, in the order of its commands.
     let (mut kept, mut refusals) = (Vec::new(), Vec::new());
-    let mut by_office: Vec<(OfficeId, Vec<Vec<u8>>, Option<RequestId>)> = Vec::new();
+    let mut receipts = Receipts::default();
     for (read, back) in reads.iter().zip(backs) {
         let (item, is_first) = match back {
             Back::New(item) => (item, true),
             Back::Aside(item) => (Some(item), false),
             Back::Again(bytes) => {
                 if let Some(bytes) = bytes {
-                    add(&mut by_office, read.sender, bytes, wanted(read));
+                    receipts.add(read.sender, bytes, wanted(read));
                 }
                 count(core, read, "repeated");
                 continue;
@@ -232,12 +214,10 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
             if let (true, Some(key)) = (is_first, read.key()) {
                 kept.push((key, bytes.clone()));
             }
-            add(&mut by_office, read.sender, bytes, wanted(read));
+            receipts.add(read.sender, bytes, wanted(read));
         }
     }
-    for (office, items, about) in by_office {
-        done.letters.push(composing::receipts(office, &items, about, now));
-    }
+    done.letters.extend(receipts.letters(now));
 
     // Store: new requests, changed requests, timers, persons, letters, receipts, refusals.
     ledger::append(&mut tx, &done.rows).await?;
@@ -291,64 +271,13 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
     Ok(())
 }
 
-fn sender(delivery: &Delivery) -> Option<OfficeId> {
-    delivery.properties.user_id.as_deref().and_then(|login| OfficeId::from_str(login).ok())
-}
-
-/// Reads everything about a delivery that needs no store.
-fn read<'d>(core: &Core, delivery: &'d Delivery, sender: OfficeId) -> Read<'d> {
-    let p = &delivery.properties;
-    let message_id = p.message_id.as_deref().and_then(|id| id.parse().ok());
-    let kind = p.message_type.as_deref().unwrap_or_default();
-    let parsed = CommandType::parse(kind);
-    let mut signed = kind.as_bytes().to_vec();
-    signed.push(0);
-    signed.extend_from_slice(&delivery.bytes);
-    let command = match parsed {
-        Err(TypeError::Unknown) => Err(RefusalCode::TypeUnknown.refusal()),
-        Err(TypeError::Version) => Err(RefusalCode::VersionUnknown.refusal()),
-        Ok(of) if !of.routing_keys().contains(&p.routing_key.as_str()) => {
-            Err(RefusalCode::RoutingKeyWrong.detail(of.routing_keys().join(" | ")))
-        }
-        Ok(of) => decode::command(of, &delivery.bytes).and_then(|command| lane_fits(command, &p.routing_key)),
-    };
-    Read { delivery, sender, message_id, of: parsed.ok(), digest: *core.keys.digest("command", &signed).as_bytes(), command }
-}
-
-/// A submit's lane and its routing key must say the same: the queue was chosen by the key.
-fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
-    match &command {
-        Command::Submit(submit) if routing_key.rsplit('.').next().and_then(Lane::from_word) != Some(submit.lane) => {
-            Err(Refusal { pointer: "/lane".to_owned(), ..RefusalCode::RoutingKeyWrong.detail(format!("submit.{}", submit.lane.as_str())) })
-        }
-        _ => Ok(command),
-    }
-}
-
-/// The request a command is about, or would make.
-fn wanted(read: &Read<'_>) -> Option<RequestId> {
-    match &read.command {
-        Ok(command) => command.request_id().map(|id| id.0).or(read.message_id.map(RequestId::of)),
-        Err(_) => None,
-    }
-}
-
 fn refused(read: &Read<'_>, refusal: Refusal, now: Timestamp) -> Item {
     Item { refusal: Some(refusal), ..judging::blank(read.message_id, read.of, now) }
 }
 
-fn out_of_range(id: MessageId, now: Timestamp) -> Refusal {
-    let thirteen_months = jiff::SignedDuration::from_hours(24 * 396);
-    if id.at() < now - thirteen_months { RefusalCode::IdTooOld.refusal() } else { RefusalCode::IdTimeOutOfRange.refusal() }
-}
-
 fn again(core: &Core, read: &Read<'_>, before: &Seen, now: Timestamp) -> Back {
-    let kind = read.delivery.properties.message_type.as_deref().unwrap_or_default();
-    let mut signed = kind.as_bytes().to_vec();
-    signed.push(0);
-    signed.extend_from_slice(&read.delivery.bytes);
     // Digests made with an older key are recognised too.
-    if core.keys.digest_matches("command", &signed, &before.digest.into()) {
+    if core.keys.digest_matches(DIGEST, &signed(read.delivery), &before.digest.into()) {
         Back::Again(before.receipt.clone())
     } else {
         Back::Aside(refused(read, RefusalCode::IdReused.refusal(), now))
@@ -381,26 +310,6 @@ fn judge(bench: &mut Bench<'_>, read: &Read<'_>, now: Timestamp) -> Result<Optio
         client_at: p.header(HEADER_TIME).and_then(|at| at.parse().ok()).and_then(whole_microseconds),
         traceparent: p.header(HEADER_TRACEPARENT).filter(|t| is_traceparent(t)).map(str::to_owned),
     })
-}
-
-fn whole_microseconds(at: Timestamp) -> Option<Timestamp> {
-    Timestamp::from_microsecond(at.as_microsecond()).ok()
-}
-
-/// W3C: version, trace id, parent id, flags, in hex. Anything else is dropped, not passed on.
-fn is_traceparent(text: &str) -> bool {
-    text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-}
-
-fn add(by_office: &mut Vec<(OfficeId, Vec<Vec<u8>>, Option<RequestId>)>, office: OfficeId, item: Vec<u8>, about: Option<RequestId>) {
-    match by_office.iter_mut().find(|(o, ..)| *o == office) {
-        // A message about several requests correlates with none.
-        Some((_, items, correlated)) => {
-            items.push(item);
-            *correlated = correlated.filter(|id| Some(*id) == about);
-        }
-        None => by_office.push((office, vec![item], about)),
-    }
 }
 
 fn count(core: &Core, read: &Read<'_>, outcome: &str) {

@@ -41,6 +41,7 @@ pub enum Error {
 
 impl Error {
     /// Trying again later may help: the server is away, busy, or two transactions met.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other error of the driver is ours, and stays")]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Sql(error) => match error {

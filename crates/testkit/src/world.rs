@@ -1,6 +1,6 @@
 //! A test's own database and virtual host.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use sqlx::{Connection, PgConnection};
 use tokio::task::spawn_blocking;
 use xacminh_bus::{BusSettings, Grant, Management};
@@ -8,6 +8,9 @@ use xacminh_domain::id::OfficeId;
 
 use crate::servers::{with_login, with_path};
 use crate::{OfficeClient, Servers, random_text};
+
+/// The first key of the locks behind [`World::lease`].
+const LEASES: i32 = 7_226_470;
 
 /// An office with access.
 #[derive(Clone)]
@@ -27,6 +30,9 @@ pub struct World {
     management: Management,
     broker_password: String,
     offices: Vec<OfficeId>,
+    /// Holds the offices that [`World::lease`] gave out: locks of this connection, to the database
+    /// that all tests share.
+    leases: Option<PgConnection>,
     open: bool,
 }
 
@@ -44,6 +50,7 @@ impl World {
             management: Management::new(&servers.mgmt_url, &name)?,
             broker_password: random_text(16),
             offices: Vec::new(),
+            leases: None,
             open: true,
             servers,
             name,
@@ -139,6 +146,72 @@ impl World {
     /// An office that something else gave access to: its login is taken away with the rest.
     pub fn adopt(&mut self, office: OfficeId) {
         self.offices.push(office);
+    }
+
+    /// So many of these offices that no other test holds, of any process; they are held until this
+    /// world ends. Logins are shared by all virtual hosts, so two tests must not grant the same
+    /// office of the real registry at once.
+    pub async fn lease(&mut self, from: impl IntoIterator<Item = OfficeId>, count: usize) -> Result<Vec<OfficeId>> {
+        let mut leased = Vec::with_capacity(count);
+        for office in from {
+            if leased.len() == count {
+                break;
+            }
+            if !self.offices.contains(&office) && self.try_lock(office).await? {
+                self.offices.push(office);
+                leased.push(office);
+            }
+        }
+        anyhow::ensure!(leased.len() == count, "only {} of {count} offices were free", leased.len());
+        Ok(leased)
+    }
+
+    /// Like [`World::lease`], for the one office that will do: waits until no other test holds it.
+    /// Whoever wants several asks for the rarest last.
+    pub async fn lease_one(&mut self, office: OfficeId) -> Result<()> {
+        sqlx::query("select pg_advisory_lock($1, $2)")
+            .bind(LEASES)
+            .bind(office.spread().cast_signed())
+            .execute(self.leases().await?)
+            .await?;
+        self.offices.push(office);
+        Ok(())
+    }
+
+    async fn try_lock(&mut self, office: OfficeId) -> Result<bool> {
+        let got = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
+            .bind(LEASES)
+            .bind(office.spread().cast_signed())
+            .fetch_one(self.leases().await?)
+            .await?;
+        Ok(got)
+    }
+
+    async fn leases(&mut self) -> Result<&mut PgConnection> {
+        if self.leases.is_none() {
+            self.leases = Some(PgConnection::connect(&self.servers.pg_url).await?);
+        }
+        self.leases.as_mut().context("just connected")
+    }
+
+    /// Runs a statement in its database, behind the product's back.
+    pub async fn sql(&self, statement: impl Into<String>) -> Result<()> {
+        run_sql(&self.pg_url(), statement.into()).await
+    }
+
+    /// The rows of a question to its database, one text a row.
+    pub async fn rows(&self, question: impl Into<String>) -> Result<Vec<String>> {
+        let mut connection = PgConnection::connect(&self.pg_url()).await?;
+        let question = format!("select t::text from ({}) as r (t)", question.into());
+        let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(question)).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(rows)
+    }
+
+    /// The number that a question to its database has for an answer.
+    pub async fn number(&self, question: impl Into<String>) -> Result<i64> {
+        let rows = self.rows(question).await?;
+        Ok(rows.first().context("no row")?.parse()?)
     }
 
     /// Takes all of it away.

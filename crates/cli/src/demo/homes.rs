@@ -65,7 +65,7 @@ fn former_units(registry: &Registry) -> HashMap<UnitCode, Vec<&Unit>> {
 /// Name, district and province of a former unit, if they lead to the office with and without
 /// their marks.
 fn words(registry: &Registry, directory: &Directory, old: &Unit, office: OfficeId, today: Date) -> Option<(String, String, String)> {
-    let named = |code: UnitCode| registry.units.iter().find(|u| u.code == code && u.valid_to == old.valid_to || u.code == code && u.valid_from.is_none());
+    let named = |code: UnitCode| registry.units.iter().find(|u| u.code == code && (u.valid_to == old.valid_to || u.valid_from.is_none()));
     let words = (old.name.clone(), named(old.parent?)?.name.clone(), named(old.province)?.name.clone());
     let leads = |(n, d, p): (String, String, String)| {
         let home = HomeWords { name: n, district: Some(d), province: Some(p), as_of: None };
