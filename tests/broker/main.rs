@@ -1,1 +1,13 @@
-//! Stories on real servers.
+//! Stories on real servers. Each runs the product on a database and a virtual host of its own, and
+//! talks to it as offices do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod desk;
+mod stage;
+
+mod bad_input;
+mod crossing;
+mod ladder;
+mod ledger;
+mod life;
+mod repeats;

@@ -105,6 +105,11 @@ pub(crate) struct GrantArgs {
 
 /// `xacminh office`.
 pub(crate) async fn office(settings: &Settings, command: &Office) -> Result<()> {
+    if let Office::Grant(args) = command
+        && args.channel != Channel::Amqp
+    {
+        bail!("the channel {:?} does not exist yet: grant amqp", args.channel);
+    }
     let store = wiring::store(settings)?;
     let reference = reference::load(&mut *store.conn().await?).await?;
     let now = wiring::clock(settings)?.now();
@@ -126,9 +131,6 @@ pub(crate) async fn office(settings: &Settings, command: &Office) -> Result<()> 
             Ok(())
         }
         Office::Grant(args) => {
-            if args.channel != Channel::Amqp {
-                bail!("the channel {:?} does not exist yet: grant amqp", args.channel);
-            }
             let wanted: Vec<OfficeId> = if args.all {
                 reference.directory.offices().filter(|o| o.kind != OfficeKind::DistrictPolice).map(|o| o.id).collect()
             } else {

@@ -56,17 +56,14 @@ impl Store {
     /// Makes an empty database on the server of `url` and gives its address. For throw-away
     /// worlds: an installation's database is its operator's to make.
     pub async fn create_database(url: &str, name: &str) -> Result<String, Error> {
-        let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if !plain {
-            return Err(Error::unreadable("the name of a database", "only a-z, 0-9 and _"));
-        }
-        let server: PgConnectOptions = url.parse()?;
-        let mut conn = <PgConnection as Connection>::connect_with(&server).await?;
-        // An identifier cannot be bound; this one holds letters, digits and underscores alone.
-        sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&mut conn).await?;
-        conn.close().await?;
+        on_server(url, "create database", name).await?;
         let (head, _) = url.rsplit_once('/').unwrap_or((url, ""));
         Ok(format!("{head}/{name}"))
+    }
+
+    /// Takes such a database away again, with all connections to it.
+    pub async fn drop_database(url: &str, name: &str) -> Result<(), Error> {
+        on_server(url, "drop database if exists", &format!("{name} with (force)")).await
     }
 
     /// Brings the schema up to date; migrations are only ever added.
@@ -116,6 +113,19 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// A statement whose only parameter is the name of a database, which cannot be bound.
+async fn on_server(url: &str, statement: &'static str, name: &str) -> Result<(), Error> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b' ' | b'(' | b')');
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(Error::unreadable("the name of a database", "only a-z, 0-9 and _"));
+    }
+    let server: PgConnectOptions = url.parse()?;
+    let mut conn = <PgConnection as Connection>::connect_with(&server).await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("{statement} {name}"))).execute(&mut conn).await?;
+    conn.close().await?;
+    Ok(())
 }
 
 pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {

@@ -39,6 +39,9 @@ pub(crate) struct Demo {
     /// Only the nation.
     #[arg(long, conflicts_with = "only_stories")]
     only_nation: bool,
+    /// Take away virtual hosts and databases at the end, for servers that stay.
+    #[arg(long, conflicts_with = "keep")]
+    clean: bool,
     /// PostgreSQL, with the right to make databases.
     #[arg(long, env = "XACMINH_TEST_PG_URL", hide_env_values = true)]
     pg_url: String,
@@ -74,7 +77,7 @@ pub(crate) async fn demo(settings: &Settings, args: &Demo) -> Result<()> {
     if !args.only_nation {
         let world = World::begin("stories", &run_dir, &servers, &registry, homes::cast(&registry)).await?;
         let told = stories(&world, &scale).await;
-        world.end().await?;
+        world.end(args.clean).await?;
         told?;
     }
     if args.only_stories {
@@ -87,10 +90,11 @@ pub(crate) async fn demo(settings: &Settings, args: &Demo) -> Result<()> {
     if args.keep {
         show::line("");
         show::line(format!("The services go on; the clock stands at its last step and runs on from there. Logs: {}", world.log().display()));
+        world.suggest().await?;
         show::line("`make down` ends them.");
         world.leave();
     } else {
-        world.end().await?;
+        world.end(args.clean).await?;
     }
     played.map(drop)
 }

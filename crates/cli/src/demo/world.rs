@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, BusSettings, InboxProbe, InboxSight, Management, WORK_QUEUES};
 use xacminh_clock::SteppedClock;
 use xacminh_contract::names::inbox;
+use xacminh_contract::notice::Why;
 use xacminh_demo::{HomeOffice, OperatorView, RungRow, Standing, start};
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::{OfficeId, RequestId};
@@ -21,9 +22,11 @@ use xacminh_store::Store;
 use xacminh_store::view::{late, standing};
 
 use super::homes;
+use crate::show;
 use super::process::{self, Program};
 
 /// The servers the worlds are made on.
+#[derive(Clone)]
 pub(crate) struct Servers {
     pub(crate) pg_url: String,
     pub(crate) amqp_url: String,
@@ -33,7 +36,9 @@ pub(crate) struct Servers {
 
 /// One world.
 pub(crate) struct World {
+    /// Also the name of the database.
     vhost: String,
+    servers: Servers,
     wrapper: String,
     credentials: HashMap<OfficeId, String>,
     homes: Vec<HomeOffice>,
@@ -100,6 +105,7 @@ impl World {
         let child = program.start(port).await?;
         let world = Self {
             vhost: unique,
+            servers: servers.clone(),
             wrapper,
             credentials,
             homes: homes::all(registry, &directory),
@@ -129,14 +135,40 @@ impl World {
         &self.program.log
     }
 
-    /// Ends the product in an orderly way.
-    pub(crate) async fn end(self) -> Result<()> {
+    /// Prints commands about a request that is late, ready to paste: a person can play its office
+    /// and see `late` and the trace change.
+    pub(crate) async fn suggest(&self) -> Result<()> {
+        let now = self.clock.now();
+        let rows = late::list(&mut *self.store.conn().await?, now, local_date(now), start(), None, 1_000).await?;
+        let Some(row) = rows.iter().find(|row| row.why == Why::NotOpened) else { return Ok(()) };
+        let (run, id, province) = (&self.wrapper, row.request_id, &row.province);
+        show::line("Play a silent office yourself:");
+        for command in [
+            format!("late --province {province}"),
+            format!("request trace {id}"),
+            format!("answer {id} A01"),
+            format!("inbox {}", row.requester),
+            format!("request trace {id}"),
+            format!("late --province {province}"),
+        ] {
+            show::line(format!("  {run} {command}"));
+        }
+        Ok(())
+    }
+
+    /// Ends the product in an orderly way; with `clean` its virtual host and database go too.
+    pub(crate) async fn end(self, clean: bool) -> Result<()> {
         if let Some(child) = self.child.lock().await.take() {
             process::stop(child).await?;
         }
         std::fs::remove_file(&self.pid_file)?;
         self.bus_stop.cancel();
         self.store.close().await;
+        if clean {
+            let management = Management::new(&self.servers.mgmt_url, &self.vhost)?;
+            tokio::task::spawn_blocking(move || management.delete_vhost()).await??;
+            Store::drop_database(&self.servers.pg_url, &self.vhost).await?;
+        }
         Ok(())
     }
 

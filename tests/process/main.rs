@@ -1,0 +1,12 @@
+//! Stories of the program itself: killed, stopped, searched for what it must not say, and spoken to
+//! by a client that only knows the protocol.
+//!
+//! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
+//! because the virtual hosts of a RabbitMQ share their logins.
+
+mod admin;
+mod kill;
+mod leak;
+mod office;
+mod product;
+mod python;
