@@ -24,6 +24,7 @@ check: ## form: fmt, clippy, docs, schemas, scripts
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
+	@command -v python3 >/dev/null || deploy/install-servers --with-pika
 	python3 data/derive-offices.py --check
 	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test
 
