@@ -44,9 +44,10 @@ fn case(code: RefusalCode, ward: &Desk, home: &Desk, standing: &Standing) -> Bad
         let mut body = good();
         let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
         let parent = body.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
-        match value {
-            Value::Null => parent.remove(name),
-            value => parent.insert(name.to_owned(), value),
+        if value.is_null() {
+            parent.remove(name)
+        } else {
+            parent.insert(name.to_owned(), value)
         };
         ward.message(T::RequestSubmit, &body)
     };
@@ -66,7 +67,9 @@ fn case(code: RefusalCode, ward: &Desk, home: &Desk, standing: &Standing) -> Bad
             by_ward(OfficeMessage { message_type: "xacminh.request.submit.v2".into(), ..right() }, "")
         }
         RefusalCode::RoutingKeyWrong => by_ward(OfficeMessage { routing_key: "withdraw.normal".into(), ..right() }, ""),
-        RefusalCode::MessageIdMalformed => by_ward(OfficeMessage { message_id: "TT-2026-000500".into(), ..right() }, ""),
+        RefusalCode::MessageIdMalformed => {
+            by_ward(OfficeMessage { message_id: "TT-2026-000500".into(), ..right() }, "")
+        }
         RefusalCode::IdTimeOutOfRange => {
             by_ward(OfficeMessage { message_id: message_id(at("2026-08-20T08:00")).to_string(), ..right() }, "")
         }
@@ -96,7 +99,9 @@ fn case(code: RefusalCode, ward: &Desk, home: &Desk, standing: &Standing) -> Bad
         RefusalCode::RequestUnknown => {
             by_ward(ward.message(T::RequestWithdraw, &withdrawal(message_id(now))), "/request_id")
         }
-        RefusalCode::NotYourRequest => by_home(home.message(T::RequestWithdraw, &withdrawal(standing.open)), "/request_id"),
+        RefusalCode::NotYourRequest => {
+            by_home(home.message(T::RequestWithdraw, &withdrawal(standing.open)), "/request_id")
+        }
         RefusalCode::AlreadyAnswered => by_home(answer(standing.answered, "A08", ""), "/request_id"),
         RefusalCode::AlreadyWithdrawn => by_home(answer(standing.withdrawn, "A01", ""), "/request_id"),
         RefusalCode::NotYetAnswered => by_ward(ward.message(T::AnswerRead, &about(standing.open)), "/request_id"),
@@ -220,7 +225,10 @@ async fn a_message_without_a_sender_is_parked_and_the_queue_moves_on() -> Result
         ward.publish(&OfficeMessage { user_id: None, routing_key: key.into(), body, ..of }).await?;
     }
     stage.until("select count(*) from parked", 4).await;
-    let parked = stage.world.rows("select concat_ws(' ', queue, reason, routing_key, bytes > 0) from parked order by queue").await?;
+    let parked = stage
+        .world
+        .rows("select concat_ws(' ', queue, reason, routing_key, bytes > 0) from parked order by queue")
+        .await?;
     assert_eq!(
         parked,
         [

@@ -6,7 +6,7 @@ use xacminh_contract::notice::Topic;
 use xacminh_contract::receipt::{Outcome, State};
 use xacminh_contract::refusal::RefusalCode;
 
-use crate::desk::{give, withdrawal};
+use crate::desk::{form, give, withdrawal};
 use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn a_withdrawal_sent_after_its_submit_is_taken_after_it() -> Result<()> {
     let (mut ward, mut home) = stage.ward_and_home().await?;
     // Both wait together and are taken in one batch.
     stage.stop().await?;
-    let submit = ward.message(CommandType::RequestSubmit, &crate::desk::form(&home.office, 640, stage.clock.now()));
+    let submit = ward.message(CommandType::RequestSubmit, &form(&home.office, 640, stage.clock.now()));
     let request = submit.message_id.parse()?;
     let back = ward.message(CommandType::RequestWithdraw, &withdrawal(request));
     ward.publish(&submit).await?;

@@ -24,23 +24,42 @@ async fn a_flipped_byte_in_a_stored_event_is_found() -> Result<()> {
 
     let this = format!("request_id = '{request}'");
     let flip = |column: &str, seq: u32, byte: u32| {
-        format!("update events set {column} = set_byte({column}, {byte}, get_byte({column}, {byte}) # 1) where {this} and seq = {seq}")
+        format!(
+            "update events set {column} = set_byte({column}, {byte}, get_byte({column}, {byte}) # 1) where {this} and seq = {seq}"
+        )
     };
     let mut damages = Vec::new();
     for seq in 1..=events {
         damages.push((format!("body of {seq}"), flip("body", seq, 9)));
         damages.push((format!("hash of {seq}"), flip("hash", seq, 31)));
         damages.push((format!("previous hash of {seq}"), flip("prev_hash", seq, 0)));
-        damages.push((format!("instant of {seq}"), format!("update events set at = at + interval '1 microsecond' where {this} and seq = {seq}")));
+        damages.push((
+            format!("instant of {seq}"),
+            format!("update events set at = at + interval '1 microsecond' where {this} and seq = {seq}"),
+        ));
     }
     for (what, sql) in [
         ("last event gone", format!("delete from events where {this} and seq = {events}")),
         ("an event in the middle gone", format!("delete from events where {this} and seq = 3")),
         ("all gone", format!("delete from events where {this}")),
-        ("head changed", format!("update requests set head_hash = set_byte(head_hash, 0, get_byte(head_hash, 0) # 1) where {this}")),
-        ("end moved back", format!("update requests set seq = seq - 1, head_hash = (select hash from events where {this} and seq = {}) where {this}", events - 1)),
+        (
+            "head changed",
+            format!("update requests set head_hash = set_byte(head_hash, 0, get_byte(head_hash, 0) # 1) where {this}"),
+        ),
+        (
+            "end moved back",
+            format!(
+                "update requests set seq = seq - 1, head_hash = (select hash from events where {this} and seq = {}) where {this}",
+                events - 1
+            ),
+        ),
         ("state changed", format!("update requests set state = 'withdrawn' where {this}")),
-        ("another's event put in", format!("update events set body = (select body from events where request_id = '{beside}' and seq = 2) where {this} and seq = 2; update events set body = (select body from events where request_id = '{beside}' and seq = 1) where {this} and seq = 1")),
+        (
+            "another's event put in",
+            format!(
+                "update events set body = (select body from events where request_id = '{beside}' and seq = 2) where {this} and seq = 2; update events set body = (select body from events where request_id = '{beside}' and seq = 1) where {this} and seq = 1"
+            ),
+        ),
     ] {
         damages.push((what.to_owned(), sql));
     }
@@ -54,7 +73,9 @@ async fn a_flipped_byte_in_a_stored_event_is_found() -> Result<()> {
             other => panic!("{what}: {other:?}"),
         }
         stage.verify(beside).await?;
-        let back = format!("delete from events where {this}; insert into events select * from kept_events; delete from requests where {this}; insert into requests select * from kept_row");
+        let back = format!(
+            "delete from events where {this}; insert into events select * from kept_events; delete from requests where {this}; insert into requests select * from kept_row"
+        );
         stage.world.sql(back).await?;
         assert_eq!(stage.verify(request).await?, events, "whole again after {what}");
     }

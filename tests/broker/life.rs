@@ -20,7 +20,10 @@ async fn a_request_travels_and_comes_back() -> Result<()> {
     let request = item.message_id.clone().unwrap().0;
     assert_eq!(item.request_id.unwrap().0.message_id(), request, "the submit's id is the request's");
     let card = item.responder.unwrap();
-    assert_eq!((card.office.0, card.name, card.phone), (home.office.id, home.office.name.clone(), home.office.phone.clone()));
+    assert_eq!(
+        (card.office.0, card.name, card.phone),
+        (home.office.id, home.office.name.clone(), home.office.phone.clone())
+    );
     assert_eq!(item.file_due_on.unwrap().0.to_string(), "2026-11-25", "three working days, of which Tuesday is none");
 
     let work = home.request(request).await?;
@@ -62,7 +65,8 @@ async fn a_request_travels_and_comes_back() -> Result<()> {
 async fn odd_prefix_foreign_origin_and_rare_diacritics_arrive_byte_equal_and_flagged() -> Result<()> {
     let mut stage = Stage::new("odd", "2026-11-19T08:00").await?;
     let (mut ward, mut home) = stage.ward_and_home().await?;
-    let flagged = [Warning::IdUnknownPrefix, Warning::IdDisagreesBirth, Warning::OriginAbroad, Warning::NameRareLetters];
+    let flagged =
+        [Warning::IdUnknownPrefix, Warning::IdDisagreesBirth, Warning::OriginAbroad, Warning::NameRareLetters];
 
     // Two marks on a letter, composed and decomposed; letters of other alphabets; an apostrophe.
     for (name, rare) in [
@@ -101,7 +105,12 @@ async fn every_answer_code_with_what_it_demands_is_delivered() -> Result<()> {
         home.receive(request).await?;
         let given = give(request, code);
         let item = home.ask(CommandType::AnswerGive, &given).await?;
-        assert_eq!((item.outcome, item.state), (Outcome::Accepted, Some(State::Answered)), "{code}: {:?}", item.refusal);
+        assert_eq!(
+            (item.outcome, item.state),
+            (Outcome::Accepted, Some(State::Answered)),
+            "{code}: {:?}",
+            item.refusal
+        );
         assert_eq!(item.answered.map(|c| c.as_str()), Some(code));
 
         let answer = serde_json::to_value(ward.answer(request).await?)?;

@@ -54,7 +54,8 @@ async fn a_repeat_inside_one_batch_is_one() -> Result<()> {
     let mut stage = Stage::new("batch", "2026-11-19T08:00").await?;
     let (mut ward, mut home) = stage.ward_and_home().await?;
     let submit = ward.message(CommandType::RequestSubmit, &form(&home.office, 310, stage.clock.now()));
-    let other = OfficeMessage { body: form(&home.office, 311, stage.clock.now()).to_string().into_bytes(), ..submit.clone() };
+    let other =
+        OfficeMessage { body: form(&home.office, 311, stage.clock.now()).to_string().into_bytes(), ..submit.clone() };
     let request: MessageId = submit.message_id.parse()?;
 
     // They wait together and are taken together.
@@ -89,7 +90,8 @@ async fn another_body_under_an_id_is_refused_and_the_first_stays() -> Result<()>
     ward.publish(&submit).await?;
     let first = ward.receipt_bytes(request).await?.1;
 
-    let body = OfficeMessage { body: form(&home.office, 321, stage.clock.now()).to_string().into_bytes(), ..submit.clone() };
+    let body =
+        OfficeMessage { body: form(&home.office, 321, stage.clock.now()).to_string().into_bytes(), ..submit.clone() };
     let mut kind = ward.message(CommandType::RequestWithdraw, &withdrawal(request));
     kind.message_id.clone_from(&submit.message_id);
     for changed in [body, kind] {

@@ -2,7 +2,7 @@
 //! registry and a clock that is moved by hand.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,13 +14,13 @@ use xacminh_bus::{Bus, Grant};
 use xacminh_clock::{Clock, ManualClock};
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
+use xacminh_domain::directory::Directory;
 use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 use xacminh_domain::office::OfficeKind;
 use xacminh_domain::unit::UnitCode;
 use xacminh_registry::Registry;
 use xacminh_services::{Core, Metrics, answering, escalating, intake, measuring, relay};
-use xacminh_store::reference::{self, Reference};
-use xacminh_store::{Store, access, ledger};
+use xacminh_store::{Store, access, ledger, reference};
 use xacminh_testkit::{OfficeLogin, PATIENCE, World, eventually};
 use xacminh_trust::key::{KeyRing, MasterKey};
 
@@ -63,7 +63,6 @@ pub(crate) struct Stage {
     /// What time it is for the product and for its offices.
     pub(crate) clock: ManualClock,
     key: KeyFile,
-    reference: Arc<Reference>,
     running: Option<Running>,
 }
 
@@ -82,9 +81,8 @@ impl Stage {
         let mut tx = store.begin().await?;
         reference::import(&mut tx, registry(), clock.now()).await?;
         tx.commit().await?;
-        let reference = Arc::new(reference::load(&mut *store.conn().await?).await?);
         let key = KeyFile::new(world.name())?;
-        let mut stage = Self { world, store, clock, key, reference, running: None };
+        let mut stage = Self { world, store, clock, key, running: None };
         stage.start_copies(escalating).await?;
         Ok(stage)
     }
@@ -94,7 +92,8 @@ impl Stage {
         self.start_copies(1).await
     }
 
-    async fn start_copies(&mut self, copies: usize) -> Result<()> {
+    /// Starts all roles, with so many copies of escalating.
+    pub(crate) async fn start_copies(&mut self, copies: usize) -> Result<()> {
         ensure!(self.running.is_none(), "it runs already");
         let (stop, bus_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
@@ -150,7 +149,7 @@ impl Stage {
     /// So many commune offices of the real registry, with access. No other test has them meanwhile.
     pub(crate) async fn grant(&mut self, count: usize) -> Result<Vec<Office>> {
         let today = local_date(self.clock.now());
-        let directory = &self.reference.directory;
+        let directory = directory();
         let mut found: Vec<(OfficeId, UnitCode)> = directory
             .communes(today)
             .filter_map(|unit| Some((directory.office_serving(&unit.code, today)?, unit.code)))
@@ -167,7 +166,7 @@ impl Stage {
 
     /// PC06 and C06 above an office, with access. Waits while another test has them.
     pub(crate) async fn grant_above(&mut self, office: &Office) -> Result<[Office; 2]> {
-        let above = self.reference.directory.superiors(&office.id, local_date(self.clock.now()));
+        let above = directory().superiors(&office.id, local_date(self.clock.now()));
         let of = |kind| above.iter().find(|(k, _)| *k == kind).map(|(_, id)| *id).context("nobody stands above");
         let (pc06, c06) = (of(OfficeKind::ProvinceUnit)?, of(OfficeKind::MinistryUnit)?);
         // In this order everywhere, so that two tests never wait for each other.
@@ -180,7 +179,7 @@ impl Stage {
     async fn give_access(&self, offices: &[(OfficeId, UnitCode)]) -> Result<Vec<Office>> {
         let mut granted = Vec::new();
         for (id, unit) in offices {
-            let found = self.reference.directory.office(id).context("no such office")?;
+            let found = directory().office(id).context("no such office")?;
             let password = format!("p{:032x}", rand::rng().random::<u128>());
             granted.push(Office {
                 id: *id,
@@ -218,7 +217,8 @@ impl Stage {
 
     /// Waits until a request is in this state.
     pub(crate) async fn until_state(&self, request: MessageId, state: &str) {
-        self.until(&format!("select count(*) from requests where request_id = '{request}' and state = '{state}'"), 1).await;
+        self.until(&format!("select count(*) from requests where request_id = '{request}' and state = '{state}'"), 1)
+            .await;
     }
 
     /// When a request's next rung is due, in microseconds since 1970; none while none is.
@@ -284,6 +284,12 @@ fn registry() -> &'static Registry {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data");
         Registry::load(&data).expect("the registry is right")
     })
+}
+
+/// Its units and offices, as the product knows them after an import.
+fn directory() -> &'static Directory {
+    static DIRECTORY: OnceLock<Directory> = OnceLock::new();
+    DIRECTORY.get_or_init(|| registry().directory())
 }
 
 /// The product's key, which outlives its processes.

@@ -40,7 +40,13 @@ pub(crate) fn form(number: u32, received_on: &str, unit: &str) -> Value {
 }
 
 /// A message of this office, ready to be sent as often as one likes.
-pub(crate) fn message(of: &OfficeClient, command: &str, key: &str, now: Timestamp, body: Vec<u8>) -> Result<OfficeMessage> {
+pub(crate) fn message(
+    of: &OfficeClient,
+    command: &str,
+    key: &str,
+    now: Timestamp,
+    body: Vec<u8>,
+) -> Result<OfficeMessage> {
     Ok(OfficeMessage {
         message_type: format!("xacminh.{command}.v1"),
         routing_key: key.to_owned(),

@@ -38,10 +38,26 @@ pub(crate) fn root() -> PathBuf {
 /// A database, a vhost, a key, imported reference data, and granted offices.
 pub(crate) struct Product {
     pub(crate) world: World,
-    dir: PathBuf,
+    dir: Directory,
     env: Vec<(String, String)>,
     passwords: HashMap<String, String>,
     clock: Option<SteppedClock>,
+}
+
+/// A directory of its own for key, clock and credentials; it goes with the test, however that ends.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.join(file)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What cannot be removed now is in the way of nobody.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// The product's process.
@@ -67,9 +83,9 @@ impl Product {
     pub(crate) async fn without_offices(name: &str, clock: Option<&str>) -> Result<Self> {
         binary()?;
         let world = World::new(name).await?;
-        let dir = std::env::temp_dir().join(format!("xacminh-{}", world.name()));
-        fs::DirBuilder::new().mode(0o700).create(&dir)?;
-        let path = |file: &str| dir.join(file).display().to_string();
+        let dir = Directory(std::env::temp_dir().join(format!("xacminh-{}", world.name())));
+        fs::DirBuilder::new().mode(0o700).create(&dir.0)?;
+        let path = |file: &str| dir.path(file).display().to_string();
         let mut env: Vec<(String, String)> = [
             ("XACMINH_DATA_DIR", root().join("data").display().to_string()),
             ("XACMINH_POSTGRESQL__URL", world.pg_url()),
@@ -86,18 +102,18 @@ impl Product {
             None => None,
             Some(shown) => {
                 env.push(("XACMINH_CLOCK__FILE".to_owned(), path("clock")));
-                Some(SteppedClock::create(&dir.join("clock"), shown.parse()?)?)
+                Some(SteppedClock::create(&dir.path("clock"), shown.parse()?)?)
             }
         };
         let product = Self { world, dir, env, passwords: HashMap::new(), clock };
-        product.run(&["keys", "new", &product.dir.join("master.key").display().to_string()]).await?;
+        product.run(&["keys", "new", &product.key().display().to_string()]).await?;
         product.run(&["migrate"]).await?;
         product.run(&["import"]).await?;
         Ok(product)
     }
 
     async fn grant(mut self, offices: &[&str]) -> Result<Self> {
-        let file = self.dir.join("credentials.csv");
+        let file = self.dir.path("credentials.csv");
         let out = file.display().to_string();
         let mut args = vec!["office", "grant", "--out", &out];
         args.extend(offices);
@@ -149,7 +165,7 @@ impl Product {
 
     /// The file of its master key.
     pub(crate) fn key(&self) -> PathBuf {
-        self.dir.join("master.key")
+        self.dir.path("master.key")
     }
 
     /// An office's password.
@@ -169,7 +185,6 @@ impl Product {
 
     /// Takes everything away.
     pub(crate) async fn close(self) -> Result<()> {
-        fs::remove_dir_all(&self.dir)?;
         self.world.close().await
     }
 }

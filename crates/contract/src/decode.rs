@@ -113,19 +113,17 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     for segment in path {
         match segment {
             Segment::Seq { index } => out.push_str(&format!("/{index}")),
-            Segment::Map { key } => {
+            // A key may be anything the sender typed, a person's name or number too. The contract's
+            // own are small letters; of another kind of key only the place is told.
+            Segment::Map { key } if key.len() <= 40 && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
                 out.push('/');
-                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                out.push_str(key);
             }
+            Segment::Map { .. } => return out,
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
-    // A key may be anything the sender typed: names of the contract's length pass, others don't.
-    if out.len() <= 80 && out.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'/' | b'_' | b'~')) {
-        out
-    } else {
-        out.rsplit_once('/').map(|(head, _)| head.to_owned()).filter(|h| h.is_ascii() && h.len() <= 80).unwrap_or_default()
-    }
+    out
 }
 
 #[cfg(test)]
@@ -179,6 +177,8 @@ mod tests {
         }
         let r = submit(|b| b["Nguyễn Văn A"] = 1.into()).unwrap_err();
         assert!(!serde_json::to_string(&r).unwrap().contains("Nguyễn"));
+        let r = submit(|b| b["person"]["999000000001"] = 1.into()).unwrap_err();
+        assert_eq!((r.code.as_str(), r.pointer.as_str()), ("field_unknown", "/person"));
         let r = submit(|b| b["kind"] = "expected Nguyễn".into()).unwrap_err();
         assert!(!serde_json::to_string(&r).unwrap().contains("Nguyễn"));
     }

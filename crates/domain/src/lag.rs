@@ -114,11 +114,12 @@ pub fn path(request: &Request, now: Timestamp, outages: &[(Timestamp, Option<Tim
     let mut from = request.opening.received_at.unwrap_or(at.submitted).min(at.submitted);
     let mut hops = Vec::new();
     for (index, (holder, end, until)) in ends.iter().enumerate() {
-        // A step that was overtaken (known later, or never) takes no time of its own.
+        // A step that was overtaken lasted until what overtook it, whether it is noted by now or
+        // not: a confirm that is noted late moves no time from one holder to another.
         let known_later = ends[index + 1..].iter().filter_map(|(_, end, _)| *end).min();
         let end = match (*end, known_later) {
             (Some(end), later) => later.map_or(end, |later| end.min(later)),
-            (None, Some(_)) => continue,
+            (None, Some(later)) => later,
             (None, None) => {
                 let until = if at.withdrawn.is_some() { "withdrawn" } else { "open" };
                 push(&mut hops, *holder, from, last, until, outages);

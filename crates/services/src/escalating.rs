@@ -34,9 +34,13 @@ pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken)
     let probe = bus.inbox_probe();
     while !stop.is_cancelled() {
         let worked = async {
-            let fired = fire(&core, &probe).await?;
-            let sent = digest::send(&core).await?;
-            Ok::<_, Error>(fired + sent)
+            match fire(&core, &probe).await? {
+                Some(worked_on) => Ok(worked_on),
+                // Digests leave when nothing is left to fire, here or in another copy's hands:
+                // else those above would be told of an office's first requests, and then again of
+                // its others.
+                None => digest::send(&core).await,
+            }
         };
         match worked.await {
             // There may be more.
@@ -51,8 +55,9 @@ pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken)
     }
 }
 
-/// Fires what is due, for some requests at a time; gives how many were worked on.
-async fn fire(core: &Core, probe: &InboxProbe) -> Result<usize, Error> {
+/// Fires what is due, for some requests at a time; gives how many were worked on, and none when
+/// nothing was due.
+async fn fire(core: &Core, probe: &InboxProbe) -> Result<Option<usize>, Error> {
     let now = core.clock.now();
     let reference = core.reference();
     let mut conn = core.store.conn().await?;
@@ -61,7 +66,7 @@ async fn fire(core: &Core, probe: &InboxProbe) -> Result<usize, Error> {
     // Whether anybody reads an inbox is asked before the transaction, never in it.
     let due = timer::due(&mut conn, now, CLAIM).await?;
     if due.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
     let before = ledger::read(&mut conn, &due).await?;
     drop(conn);
@@ -102,7 +107,7 @@ async fn fire(core: &Core, probe: &InboxProbe) -> Result<usize, Error> {
     timer::set(&mut tx, &timers).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     count(core, &fired);
-    Ok(timers.len())
+    Ok(Some(timers.len()))
 }
 
 /// Which of these offices' inboxes have a reader.

@@ -1,7 +1,7 @@
 //! Rungs that fired, and the lines that wait for the next half-day's digest.
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Row, query};
+use sqlx::{Row, query, query_scalar};
 use xacminh_contract::ledger::Trigger;
 use xacminh_contract::notice::{For, Topic, Why};
 use xacminh_domain::id::{HandlerId, OfficeId, RequestId};
@@ -12,6 +12,9 @@ use crate::error::Error;
 use crate::ledger::request_id;
 use crate::time::{At, On};
 use crate::view::late::why;
+
+/// The advisory lock of whoever takes lines.
+const LOCK: i64 = 7_226_465;
 
 /// Writes down rungs that fired. The key is the promise "once": a second row of one key fails the
 /// transaction, which then did nothing.
@@ -99,7 +102,13 @@ pub struct Leaving {
 
 /// Takes the lines that may leave at `now`, for some offices at a time and whole offices each.
 /// They are gone when the transaction commits, together with the digests put into the outbox.
+/// Nothing while another copy takes: two that shared an office's lines would tell it twice.
 pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result<Vec<Leaving>, Error> {
+    let alone: bool =
+        query_scalar("select pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *tx).await?;
+    if !alone {
+        return Ok(Vec::new());
+    }
     let rows = query(
         "with chosen as (
              select distinct office from notice_lines where leave_at <= $1 order by office limit $2
