@@ -249,6 +249,7 @@ pub(crate) async fn parked(settings: &Settings, command: &Parked) -> Result<()> 
             show::line(match p.reason.as_str() {
                 "no_sender" => "It came without a user-id, so nobody could be answered. Have the sender set the user-id property to its login.",
                 "sender_unknown" => "It came under a login that is no office's. If an office should send it, grant that office; if not, find out who holds the login.",
+                "inbox_gave_up" => "An office's system took it twenty times and never acknowledged it. Call the office: its system does not store what it takes. The request itself is safe here.",
                 _ => "Its command could not be worked on; the log of that minute says why.",
             });
             if *body {

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Batch, BatchConsumer, Delivery};
 use xacminh_contract::envelope::CommandType;
-use xacminh_contract::names::{HEADER_TIME, HEADER_TRACEPARENT};
+use xacminh_contract::names::{HEADER_TIME, HEADER_TRACEPARENT, QUEUE_REJECTED};
 use xacminh_contract::receipt::{Item, Refusal};
 use xacminh_contract::refusal::RefusalCode;
 use xacminh_domain::Timestamp;
@@ -142,6 +142,11 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
     let mut parked_now = Vec::new();
     let mut reads = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
+        if queue == QUEUE_REJECTED {
+            // A message of ours, which an office's system took twenty times and never acknowledged.
+            parked_now.push((delivery, "inbox_gave_up"));
+            continue;
+        }
         match sender(delivery).filter(|office| reference.directory.office(office).is_some()) {
             Some(sender) => reads.push(read(&core.keys, delivery, sender)),
             None if delivery.properties.user_id.is_none() => parked_now.push((delivery, "no_sender")),

@@ -52,7 +52,7 @@ fn on(date: Option<Date>) -> Option<On> {
 /// Puts checked reference data in force, all or nothing. Offices stay for ever, since requests
 /// name them; everything else is replaced.
 pub async fn import(tx: &mut PgConnection, registry: &Registry, at: Timestamp) -> Result<Imported, Error> {
-    query("select pg_advisory_xact_lock(7226465)").execute(&mut *tx).await?;
+    query("select pg_advisory_xact_lock(7226466)").execute(&mut *tx).await?;
     let latest: Option<Vec<u8>> =
         query_scalar("select digest from reference_versions order by imported_at desc limit 1").fetch_optional(&mut *tx).await?;
     if latest.as_deref() == Some(registry.digest.as_slice()) {
