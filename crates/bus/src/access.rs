@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use ureq::http::{Method, Request};
 
-use crate::permissions::{self, Grant, INBOX_PATTERN, INBOX_POLICY};
 use crate::Error;
+use crate::permissions::{self, Grant, INBOX_PATTERN, INBOX_POLICY};
 
 /// How many offices go into one import. All of the country fit into one; a request of more than
 /// some megabytes is refused by RabbitMQ.
@@ -124,10 +124,7 @@ impl Management {
 
     /// How much is in every queue of the virtual host.
     pub fn queue_totals(&self) -> Result<Vec<QueueTotals>, Error> {
-        let path = format!(
-            "/api/queues/{}?disable_stats=true&enable_queue_totals=true",
-            encode(&self.vhost)
-        );
+        let path = format!("/api/queues/{}?disable_stats=true&enable_queue_totals=true", encode(&self.vhost));
         let text = self.call("list queues", Method::GET, &path, None)?;
         serde_json::from_str(&text).map_err(|error| Error::ManagementRefused {
             doing: "list queues",
@@ -144,13 +141,7 @@ impl Management {
         }
     }
 
-    fn call(
-        &self,
-        doing: &'static str,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<String, Error> {
+    fn call(&self, doing: &'static str, method: Method, path: &str, body: Option<&Value>) -> Result<String, Error> {
         // Making or deleting thousands of queues.
         let long = path == "/api/definitions" || path.starts_with("/api/vhosts/");
         let limit = if long { IMPORT_LIMIT } else { CALL_LIMIT };
@@ -161,18 +152,11 @@ impl Management {
             .header("authorization", &self.authorization)
             .header("content-type", "application/json");
         let request = self.agent.configure_request(
-            request
-                .body(body.map(Value::to_string).unwrap_or_default())
-                .map_err(|e| failed(e.into()))?,
+            request.body(body.map(Value::to_string).unwrap_or_default()).map_err(|e| failed(e.into()))?,
         );
         let request = request.timeout_global(Some(limit)).allow_non_standard_methods(true).build();
         let mut response = self.agent.run(request).map_err(failed)?;
-        let text = response
-            .body_mut()
-            .with_config()
-            .limit(64 * 1024 * 1024)
-            .read_to_string()
-            .map_err(failed)?;
+        let text = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_string().map_err(failed)?;
         if response.status().is_success() {
             Ok(text)
         } else {
@@ -185,9 +169,7 @@ impl Management {
 fn encode(part: &str) -> String {
     part.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -115,10 +115,8 @@ impl Bus {
     /// login, a queue of the wrong type); the connecting goes on all the same.
     pub async fn ready(&self) -> Result<(), Error> {
         let mut state = self.0.state.clone();
-        let settled = state
-            .wait_for(|s| s.is_connected() || s.lasting_trouble().is_some())
-            .await
-            .map_err(|_| Error::Stopping)?;
+        let settled =
+            state.wait_for(|s| s.is_connected() || s.lasting_trouble().is_some()).await.map_err(|_| Error::Stopping)?;
         match settled.lasting_trouble() {
             Some(trouble) if !settled.is_connected() => Err(trouble.clone()),
             _ => Ok(()),

@@ -112,10 +112,9 @@ pub(crate) fn reply_code(error: &lapin::Error) -> Option<u16> {
 #[expect(clippy::wildcard_enum_match_arm, reason = "lapin's enum is open, and a new kind is no reason to retry")]
 fn is_transient(error: &lapin::Error) -> bool {
     match error.kind() {
-        ErrorKind::ProtocolError(said) => matches!(
-            said.get_id(),
-            CONNECTION_FORCED | RESOURCE_LOCKED | RESOURCE_ERROR | INTERNAL_ERROR
-        ),
+        ErrorKind::ProtocolError(said) => {
+            matches!(said.get_id(), CONNECTION_FORCED | RESOURCE_LOCKED | RESOURCE_ERROR | INTERNAL_ERROR)
+        }
         ErrorKind::IOError(_)
         | ErrorKind::MissingHeartbeatError
         | ErrorKind::InvalidChannel(_)

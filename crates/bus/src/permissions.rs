@@ -43,11 +43,7 @@ impl OfficePermissions {
     /// Those of this office.
     pub fn of(office: OfficeId) -> Self {
         let exactly = |name: &str| format!("^{}$", name.replace('.', r"\."));
-        Self {
-            configure: "^$".to_owned(),
-            write: exactly(names::EXCHANGE_IN),
-            read: exactly(&names::inbox(office)),
-        }
+        Self { configure: "^$".to_owned(), write: exactly(names::EXCHANGE_IN), read: exactly(&names::inbox(office)) }
     }
 }
 

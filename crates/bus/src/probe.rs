@@ -70,10 +70,8 @@ impl InboxProbe {
             let options = QueueDeclareOptions { passive: true, ..Default::default() };
             match asking.queue_declare(queue.as_str().into(), options, FieldTable::default()).await {
                 Ok(found) => {
-                    sights.push(InboxSight::There {
-                        consumers: found.consumer_count(),
-                        waiting: found.message_count(),
-                    });
+                    sights
+                        .push(InboxSight::There { consumers: found.consumer_count(), waiting: found.message_count() });
                     channel = Some(asking);
                 }
                 Err(error) => {

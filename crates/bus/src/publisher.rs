@@ -105,10 +105,7 @@ impl Publisher {
     async fn open(&self) -> Result<Channel, Error> {
         let connection = self.line.now().ok_or(Error::Away)?;
         let channel = connection.create_channel().await.map_err(Error::amqp("open a channel"))?;
-        channel
-            .confirm_select(ConfirmSelectOptions::default())
-            .await
-            .map_err(Error::amqp("ask for confirms"))?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(Error::amqp("ask for confirms"))?;
         Ok(channel)
     }
 }

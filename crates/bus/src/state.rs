@@ -34,14 +34,7 @@ pub struct LineState {
 
 impl LineState {
     fn new() -> Self {
-        Self {
-            connected: false,
-            since: SystemTime::now(),
-            blocked: None,
-            trouble: None,
-            last_outage: None,
-            losses: 0,
-        }
+        Self { connected: false, since: SystemTime::now(), blocked: None, trouble: None, last_outage: None, losses: 0 }
     }
 
     pub(crate) fn found(&mut self) {

@@ -18,16 +18,15 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ExchangeKind};
 use xacminh_contract::names::{
-    EXCHANGE_EVENT, EXCHANGE_IN, EXCHANGE_REJECTED, EXCHANGE_UNROUTED, QUEUE_ANSWERING, QUEUE_BULK,
-    QUEUE_INTAKE, QUEUE_REJECTED, QUEUE_UNROUTED,
+    EXCHANGE_EVENT, EXCHANGE_IN, EXCHANGE_REJECTED, EXCHANGE_UNROUTED, QUEUE_ANSWERING, QUEUE_BULK, QUEUE_INTAKE,
+    QUEUE_REJECTED, QUEUE_UNROUTED,
 };
 
 use crate::Error;
 use crate::error::{PRECONDITION_FAILED, reply_code};
 
 /// The queues the services read.
-pub const WORK_QUEUES: [&str; 5] =
-    [QUEUE_INTAKE, QUEUE_BULK, QUEUE_ANSWERING, QUEUE_UNROUTED, QUEUE_REJECTED];
+pub const WORK_QUEUES: [&str; 5] = [QUEUE_INTAKE, QUEUE_BULK, QUEUE_ANSWERING, QUEUE_UNROUTED, QUEUE_REJECTED];
 
 /// Queue, exchange, routing key.
 pub const BINDINGS: [(&str, &str, &str); 12] = [
@@ -67,13 +66,7 @@ pub(crate) async fn declare(connection: &Connection) -> Result<(), Error> {
     }
     for (queue, exchange, key) in BINDINGS {
         channel
-            .queue_bind(
-                queue.into(),
-                exchange.into(),
-                key.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
+            .queue_bind(queue.into(), exchange.into(), key.into(), QueueBindOptions::default(), FieldTable::default())
             .await
             .map_err(Error::amqp("bind a queue"))?;
     }

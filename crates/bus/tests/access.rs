@@ -90,11 +90,8 @@ async fn an_office_cannot_speak_for_another() -> anyhow::Result<()> {
     settings.linger = Duration::from_secs(5);
     let mut consumer = bus.consumer(settings, CancellationToken::new());
     let batch = timeout(PATIENCE, consumer.next_batch()).await?.expect("a batch");
-    let seen: Vec<_> = batch
-        .deliveries
-        .iter()
-        .map(|d| (d.properties.message_id.as_deref(), d.properties.user_id.clone()))
-        .collect();
+    let seen: Vec<_> =
+        batch.deliveries.iter().map(|d| (d.properties.message_id.as_deref(), d.properties.user_id.clone())).collect();
     assert_eq!(seen, [(Some("m2"), Some(office.login())), (Some("m3"), None)]);
     batch.ack_all().await?;
     world.close().await
@@ -127,12 +124,8 @@ async fn an_office_declares_binds_and_writes_nothing_else() -> anyhow::Result<()
         .await
         .expect_err("binding");
     assert_eq!(code(&bound), 403);
-    let deleted = office
-        .new_channel()
-        .await?
-        .queue_delete(own.as_str().into(), Default::default())
-        .await
-        .expect_err("deleting");
+    let deleted =
+        office.new_channel().await?.queue_delete(own.as_str().into(), Default::default()).await.expect_err("deleting");
     assert_eq!(code(&deleted), 403);
 
     for exchange in ["", names::EXCHANGE_EVENT, names::EXCHANGE_REJECTED, names::EXCHANGE_UNROUTED] {
@@ -154,8 +147,7 @@ async fn an_inbox_is_looked_at_without_being_read() -> anyhow::Result<()> {
     let full = names::inbox(logins[1].office);
     bus.publisher().publish_all(vec![to_inbox(full.clone(), "m1")]).await;
 
-    let queues =
-        [names::inbox(logins[0].office), "xacminh.office.vpnobody".to_owned(), full];
+    let queues = [names::inbox(logins[0].office), "xacminh.office.vpnobody".to_owned(), full];
     let probe = bus.inbox_probe();
     let sights = eventually("the consumer's count", PATIENCE, async || {
         let sights = probe.look(&queues).await.ok()?;
@@ -212,13 +204,7 @@ async fn a_queue_of_the_wrong_type_is_reported_by_name() -> anyhow::Result<()> {
     let world = World::new("wrong_type").await?;
     let connection = Connection::connect(&world.amqp_url(), ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
-    channel
-        .queue_declare(
-            names::QUEUE_INTAKE.into(),
-            QueueDeclareOptions::durable(),
-            FieldTable::default(),
-        )
-        .await?;
+    channel.queue_declare(names::QUEUE_INTAKE.into(), QueueDeclareOptions::durable(), FieldTable::default()).await?;
     let bus = Bus::connect(&world.bus_settings(), &CancellationToken::new())?;
     let error = timeout(PATIENCE, bus.ready()).await?.expect_err("a classic queue");
     assert!(matches!(&error, Error::Different { name, .. } if name == names::QUEUE_INTAKE), "{error}");

@@ -22,8 +22,7 @@ async fn publish_raw(world: &World, login: &OfficeLogin, flags: u16, properties:
     let short = |text: &[u8]| [&[u8::try_from(text.len()).unwrap()], text].concat();
     let long = |text: &[u8]| [&u32::try_from(text.len()).unwrap().to_be_bytes()[..], text].concat();
     let plain = format!("\0{}\0{}", login.office, login.password);
-    let start_ok =
-        [&[0, 10, 0, 11, 0, 0, 0, 0][..], &short(b"PLAIN"), &long(plain.as_bytes()), &short(b"en_US")];
+    let start_ok = [&[0, 10, 0, 11, 0, 0, 0, 0][..], &short(b"PLAIN"), &long(plain.as_bytes()), &short(b"en_US")];
     write_frame(&mut stream, 1, 0, &start_ok.concat()).await?;
     read_frame(&mut stream).await?; // tune
     write_frame(&mut stream, 1, 0, &[0, 10, 0, 31, 7, 255, 0, 2, 0, 0, 0, 0]).await?;
@@ -34,8 +33,7 @@ async fn publish_raw(world: &World, login: &OfficeLogin, flags: u16, properties:
     read_frame(&mut stream).await?; // channel open-ok
     write_frame(&mut stream, 1, 1, &[0, 85, 0, 10, 0]).await?;
     read_frame(&mut stream).await?; // select-ok
-    let publish =
-        [&[0, 60, 0, 40, 0, 0][..], &short(names::EXCHANGE_IN.as_bytes()), &short(b"submit.normal"), &[1]];
+    let publish = [&[0, 60, 0, 40, 0, 0][..], &short(names::EXCHANGE_IN.as_bytes()), &short(b"submit.normal"), &[1]];
     write_frame(&mut stream, 1, 1, &publish.concat()).await?;
     // Class 60, weight 0, two bytes of body.
     let header = [&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2][..], &flags.to_be_bytes(), properties];

@@ -59,7 +59,11 @@ pub(crate) enum Keys {
 pub(crate) fn keys(Keys::New { file }: &Keys) -> Result<()> {
     let key = MasterKey::generate()?;
     key.write_new(file)?;
-    show::line(format!("key {} in {}: keep a copy apart from the database; without it no person can be read", key.kid(), file.display()));
+    show::line(format!(
+        "key {} in {}: keep a copy apart from the database; without it no person can be read",
+        key.kid(),
+        file.display()
+    ));
     Ok(())
 }
 
@@ -118,13 +122,23 @@ pub(crate) async fn office(settings: &Settings, command: &Office) -> Result<()> 
         Office::Show { office } => {
             let found: Vec<_> = match find(&reference.directory, office, today) {
                 Ok(id) => reference.directory.office(&id).into_iter().collect(),
-                Err(_) => reference.directory.offices().filter(|o| o.name.to_lowercase().contains(&office.to_lowercase())).collect(),
+                Err(_) => reference
+                    .directory
+                    .offices()
+                    .filter(|o| o.name.to_lowercase().contains(&office.to_lowercase()))
+                    .collect(),
             };
             if found.is_empty() {
                 bail!("no office is called {office}");
             }
             for office in found {
-                let units: Vec<String> = reference.directory.units_of(&office.id, today).iter().take(3).map(|u| format!("{} {}", u.code, u.name)).collect();
+                let units: Vec<String> = reference
+                    .directory
+                    .units_of(&office.id, today)
+                    .iter()
+                    .take(3)
+                    .map(|u| format!("{} {}", u.code, u.name))
+                    .collect();
                 let phone = office.phone.as_deref().or(office.fallback_phone.as_deref()).unwrap_or("-");
                 show::line(format!("{}  {}  {phone}  {}", office.id, office.name, units.join("; ")));
             }
@@ -142,7 +156,8 @@ pub(crate) async fn office(settings: &Settings, command: &Office) -> Result<()> 
                 show::line("granted already; logins, passwords and inboxes stay as they are");
                 return Ok(());
             }
-            let passwords: Vec<(OfficeId, String)> = new.iter().map(|o| Ok((*o, password()?))).collect::<Result<_>>()?;
+            let passwords: Vec<(OfficeId, String)> =
+                new.iter().map(|o| Ok((*o, password()?))).collect::<Result<_>>()?;
             // The credentials are safe before RabbitMQ knows them: a grant nobody can use is worse
             // than a file that is not used.
             match &args.out {
@@ -150,7 +165,8 @@ pub(crate) async fn office(settings: &Settings, command: &Office) -> Result<()> 
                 None => show::line(credentials(&passwords).trim_end()),
             }
             let management = Management::new(&settings.rabbitmq.management_url()?, &settings.rabbitmq.vhost()?)?;
-            let grants: Vec<Grant> = passwords.into_iter().map(|(office, password)| Grant { office, password }).collect();
+            let grants: Vec<Grant> =
+                passwords.into_iter().map(|(office, password)| Grant { office, password }).collect();
             tokio::task::spawn_blocking(move || management.grant_offices(&grants)).await??;
             access::grant(&mut *store.conn().await?, &new, "amqp", now).await?;
             show::line(format!("granted {} offices: login, rights and inbox", new.len()));
@@ -227,7 +243,15 @@ pub(crate) async fn parked(settings: &Settings, command: &Parked) -> Result<()> 
     let mut conn = store.conn().await?;
     let row = |p: &parked::Parked| {
         let of = p.message_type.as_deref().unwrap_or("-");
-        format!("{}  {}  {}  {}  key {}  type {of}  {} bytes", p.parked_id, show::instant(p.at), p.reason, p.queue, p.routing_key, p.bytes)
+        format!(
+            "{}  {}  {}  {}  key {}  type {of}  {} bytes",
+            p.parked_id,
+            show::instant(p.at),
+            p.reason,
+            p.queue,
+            p.routing_key,
+            p.bytes
+        )
     };
     match command {
         Parked::List { json } => {
@@ -244,12 +268,20 @@ pub(crate) async fn parked(settings: &Settings, command: &Parked) -> Result<()> 
         }
         Parked::Show { parked_id, body } => {
             let keys = wiring::keys(settings)?;
-            let (p, bytes) = parked::show(&mut conn, &keys, *parked_id).await?.context("there is no parked message of this number")?;
+            let (p, bytes) = parked::show(&mut conn, &keys, *parked_id)
+                .await?
+                .context("there is no parked message of this number")?;
             show::line(row(&p));
             show::line(match p.reason.as_str() {
-                "no_sender" => "It came without a user-id, so nobody could be answered. Have the sender set the user-id property to its login.",
-                "sender_unknown" => "It came under a login that is no office's. If an office should send it, grant that office; if not, find out who holds the login.",
-                "inbox_gave_up" => "An office's system took it twenty times and never acknowledged it. Call the office: its system does not store what it takes. The request itself is safe here.",
+                "no_sender" => {
+                    "It came without a user-id, so nobody could be answered. Have the sender set the user-id property to its login."
+                }
+                "sender_unknown" => {
+                    "It came under a login that is no office's. If an office should send it, grant that office; if not, find out who holds the login."
+                }
+                "inbox_gave_up" => {
+                    "An office's system took it twenty times and never acknowledged it. Call the office: its system does not store what it takes. The request itself is safe here."
+                }
                 _ => "Its command could not be worked on; the log of that minute says why.",
             });
             if *body {

@@ -44,18 +44,24 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
         return show::json(&rows.iter().take(shown).collect::<Vec<_>>());
     }
     let name = |id: &str| {
-        id.parse().ok().and_then(|id| reference.directory.office(&id)).map_or_else(|| id.to_owned(), |o| format!("{} ({id})", o.name))
+        id.parse()
+            .ok()
+            .and_then(|id| reference.directory.office(&id))
+            .map_or_else(|| id.to_owned(), |o| format!("{} ({id})", o.name))
     };
     show::line(format!("late on {}: {}", show::instant(now), summary(&rows)));
     for row in rows.iter().take(shown) {
         let due = row.answer_due_on.map_or_else(|| "-".to_owned(), show::day);
-        let next = row.next_at.map_or_else(
-            || "no further rung".to_owned(),
-            |at| format!("next rung {}", show::instant(at)),
-        );
+        let next =
+            row.next_at.map_or_else(|| "no further rung".to_owned(), |at| format!("next rung {}", show::instant(at)));
         show::line(format!(
             "{}  file {}  {}: {} since {}  answer due {due}  rung {}, {next}",
-            row.request_id, row.case_code, name(&row.holder), row.why.as_str(), show::instant(row.since), row.rung
+            row.request_id,
+            row.case_code,
+            name(&row.holder),
+            row.why.as_str(),
+            show::instant(row.since),
+            row.rung
         ));
     }
     if rows.len() > shown {

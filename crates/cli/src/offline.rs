@@ -35,7 +35,10 @@ pub(crate) struct Due {
 pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
     let received_on = match args.received.parse::<Timestamp>() {
         Ok(at) => local_date(at),
-        Err(_) => args.received.parse::<Date>().context("--received wants an instant (2026-11-20T10:00:00+07:00) or a day (2026-11-20)")?,
+        Err(_) => args
+            .received
+            .parse::<Date>()
+            .context("--received wants an instant (2026-11-20T10:00:00+07:00) or a day (2026-11-20)")?,
     };
     let limit = match (args.working_days, args.calendar_days) {
         (Some(n), None) => TimeLimit::WorkingDays(n),
@@ -122,7 +125,10 @@ pub(crate) fn unit(settings: &Settings, Unit::Resolve(args): &Unit) -> Result<()
         Resolution::Ambiguous(candidates) => {
             for c in candidates {
                 let share = c.share.map_or("", |s| s.as_str());
-                show::line(format!("{}  {}, {}  {} ({})  {share}", c.unit, c.name, c.province, c.office, c.office_name));
+                show::line(format!(
+                    "{}  {}, {}  {} ({})  {share}",
+                    c.unit, c.name, c.province, c.office, c.office_name
+                ));
             }
             Ok(())
         }
@@ -137,7 +143,9 @@ fn as_json(found: &Resolution, directory: &Directory) -> serde_json::Value {
             "office_name": directory.office(&office).map(|o| o.name.clone()) })
     };
     match found {
-        Resolution::Unique(h) => json!({ "outcome": "unique", "candidates": [one(h.unit.to_string(), &h.name, h.office)] }),
+        Resolution::Unique(h) => {
+            json!({ "outcome": "unique", "candidates": [one(h.unit.to_string(), &h.name, h.office)] })
+        }
         Resolution::Ambiguous(c) => json!({ "outcome": "ambiguous",
             "candidates": c.iter().map(|c| one(c.unit.to_string(), &c.name, c.office)).collect::<Vec<_>>() }),
         Resolution::Unknown => json!({ "outcome": "unknown", "candidates": [] }),

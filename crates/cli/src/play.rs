@@ -133,7 +133,11 @@ impl Desk {
                     continue;
                 }
                 let receipt: Receipt = serde_json::from_slice(body)?;
-                let Some(item) = receipt.items.iter().find(|i| i.message_id.as_ref().is_some_and(|id| id.to_string() == message_id)) else { continue };
+                let Some(item) =
+                    receipt.items.iter().find(|i| i.message_id.as_ref().is_some_and(|id| id.to_string() == message_id))
+                else {
+                    continue;
+                };
                 show::json(item)?;
                 self.line.ack(tag).await?;
                 if item.outcome == Outcome::Refused {
@@ -202,7 +206,11 @@ pub(crate) async fn answer(settings: &Settings, args: &Answer) -> Result<()> {
     };
     let handler = |who: &str| -> Result<Handler> { Ok(Handler(who.parse()?)) };
     let code = Code::from_word(&args.code.to_uppercase()).context("the code is A01 to A09")?;
-    let field = args.field.as_deref().map(|f| Field::from_word(f).context("no such field; see docs/PROTOCOL.md")).transpose()?;
+    let field = args
+        .field
+        .as_deref()
+        .map(|f| Field::from_word(f).context("no such field; see docs/PROTOCOL.md"))
+        .transpose()?;
     let result = if code == Code::FieldMismatch { FieldResult::Differs } else { FieldResult::Ok };
     let give = Give {
         request_id: id.into(),

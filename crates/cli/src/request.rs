@@ -90,7 +90,8 @@ struct Found {
 async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
     let store = wiring::store(settings)?;
     let mut conn = store.conn().await?;
-    let request = ledger::read(&mut conn, &[id]).await?.remove(&id).with_context(|| format!("there is no request {id}"))?.request;
+    let request =
+        ledger::read(&mut conn, &[id]).await?.remove(&id).with_context(|| format!("there is no request {id}"))?.request;
     Ok(Found {
         events: ledger::events_of(&mut conn, id).await?,
         outages: outage::since(&mut conn, request.at.submitted).await?,
@@ -144,7 +145,9 @@ async fn show_one(settings: &Settings, one: &One) -> Result<()> {
     if let Some((cause, clock)) = clock {
         show::line(format!(
             "reply     clock since {} ({cause:?}): accept due {}, answer due {}",
-            show::instant(clock.started_at), show::day(clock.accept.on), show::day(clock.answer.on)
+            show::instant(clock.started_at),
+            show::day(clock.accept.on),
+            show::day(clock.answer.on)
         ));
     }
     if let Some((code, late, _)) = request.answer {
@@ -168,19 +171,32 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
                 "until": h.until, "seconds": h.to.duration_since(h.from).as_secs_f64(), "working_minutes": minutes(h.from, h.to),
             }))
             .collect();
-        return show::json(&json!({ "request_id": found.request.id.to_string(), "state": found.request.state.as_str(), "hops": hops }));
+        return show::json(
+            &json!({ "request_id": found.request.id.to_string(), "state": found.request.state.as_str(), "hops": hops }),
+        );
     }
-    show::line(format!("request {}  file {}  {}", found.request.id, found.request.opening.case_code, found.request.state.as_str()));
+    show::line(format!(
+        "request {}  file {}  {}",
+        found.request.id,
+        found.request.opening.case_code,
+        found.request.state.as_str()
+    ));
     for Hop { holder, from, to, until } in &hops {
         show::line(format!(
             "  {}  {:>12}  ({:>5} working min)  until {until:<11}  {}",
-            show::instant(*from), show::stretch(*from, *to), minutes(*from, *to), found.holder(*holder)
+            show::instant(*from),
+            show::stretch(*from, *to),
+            minutes(*from, *to),
+            found.holder(*holder)
         ));
     }
     if let (Some(first), Some(last)) = (hops.first(), hops.last()) {
         show::line(format!(
             "  in all, {} to {}: {} = the sum of the hops ({} working min)",
-            show::instant(first.from), show::instant(last.to), show::stretch(first.from, last.to), minutes(first.from, last.to)
+            show::instant(first.from),
+            show::instant(last.to),
+            show::stretch(first.from, last.to),
+            minutes(first.from, last.to)
         ));
     }
     for event in &found.events {

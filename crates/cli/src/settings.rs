@@ -189,8 +189,11 @@ impl Settings {
             .into_iter()
             .filter(|(name, _)| name != "XACMINH_CONFIG" && !NOT_SETTINGS.iter().any(|p| name.starts_with(p)))
             .collect();
-        let environment =
-            config::Environment::with_prefix("XACMINH").prefix_separator("_").separator("__").try_parsing(true).source(Some(vars));
+        let environment = config::Environment::with_prefix("XACMINH")
+            .prefix_separator("_")
+            .separator("__")
+            .try_parsing(true)
+            .source(Some(vars));
         let mut builder = config::Config::builder();
         if let Some(file) = file {
             builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
@@ -252,7 +255,8 @@ mod tests {
         assert!(error.contains("ulr") && !error.contains("secret-value"), "{error}");
         let error = Settings::from(None, vars(&[("XACMINH_POSTGRES__URL", "secret-value")])).unwrap_err().to_string();
         assert!(error.contains("postgres") && !error.contains("secret-value"), "{error}");
-        let error = Settings::from(None, vars(&[("XACMINH_POSTGRESQL__CONNECTIONS", "secret-value")])).unwrap_err().to_string();
+        let error =
+            Settings::from(None, vars(&[("XACMINH_POSTGRESQL__CONNECTIONS", "secret-value")])).unwrap_err().to_string();
         assert!(!error.contains("secret-value"), "{error}");
     }
 

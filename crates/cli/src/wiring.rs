@@ -162,4 +162,3 @@ fn watch_bus(bus: &Bus, stop: CancellationToken) -> watch::Receiver<CheckState> 
     });
     receiver
 }
-

@@ -149,7 +149,9 @@ mod tests {
 
     #[test]
     fn each_fault_is_pointed_at() {
-        let (code, at, _) = refused(|b| { b["person"].as_object_mut().unwrap().remove("full_name"); });
+        let (code, at, _) = refused(|b| {
+            b["person"].as_object_mut().unwrap().remove("full_name");
+        });
         assert_eq!((code.as_str(), at.as_str()), ("field_missing", "/person/full_name"));
         let (code, at, _) = refused(|b| b["person"]["religion"] = "x".into());
         assert_eq!((code.as_str(), at.as_str()), ("field_unknown", "/person/religion"));

@@ -58,10 +58,8 @@ impl CommandType {
 
     /// Reads a `type` property.
     pub fn parse(text: &str) -> Result<Self, TypeError> {
-        let (name, version) = text
-            .strip_prefix("xacminh.")
-            .and_then(|rest| rest.rsplit_once(".v"))
-            .ok_or(TypeError::Unknown)?;
+        let (name, version) =
+            text.strip_prefix("xacminh.").and_then(|rest| rest.rsplit_once(".v")).ok_or(TypeError::Unknown)?;
         let known = Self::ALL.into_iter().find(|t| t.short() == name).ok_or(TypeError::Unknown)?;
         if version == "1" { Ok(known) } else { Err(TypeError::Version) }
     }

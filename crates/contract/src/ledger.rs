@@ -212,8 +212,21 @@ impl From<Entry> for Event {
     fn from(entry: Entry) -> Self {
         match entry {
             Entry::Submitted {
-                requester, responder, home, kind, lane, lane_reason, purpose, lookup, case_code,
-                received_on, received_at, promised_on, questions, person_digest, file_due,
+                requester,
+                responder,
+                home,
+                kind,
+                lane,
+                lane_reason,
+                purpose,
+                lookup,
+                case_code,
+                received_on,
+                received_at,
+                promised_on,
+                questions,
+                person_digest,
+                file_due,
             } => Self::Submitted {
                 opening: Opening {
                     requester: requester.0,
@@ -247,12 +260,9 @@ impl From<Entry> for Event {
                 due_at: due_at.0,
                 target: target.map(|t| t.0),
             },
-            Entry::Answered { code, late, digest, answered_by } => Self::Answered {
-                code: code.into(),
-                late,
-                digest: unhex(&digest),
-                answered_by: answered_by.0,
-            },
+            Entry::Answered { code, late, digest, answered_by } => {
+                Self::Answered { code: code.into(), late, digest: unhex(&digest), answered_by: answered_by.0 }
+            }
             Entry::AnswerSent => Self::AnswerSent,
             Entry::Read => Self::Read,
             Entry::Withdrawn { reason } => Self::Withdrawn { reason: reason.into() },

@@ -50,9 +50,17 @@ pub fn messages() -> Vec<Message> {
     let card = |office: &str, name: &str| json!({ "office": office, "name": name, "phone": "024 0000 0123" });
     vec![
         Message { name: "request.submit", schema: schema_for!(Submit), example: submit_json() },
-        Message { name: "request.withdraw", schema: schema_for!(Withdraw), example: json!({ "request_id": REQUEST, "reason": "no_longer_needed" }) },
+        Message {
+            name: "request.withdraw",
+            schema: schema_for!(Withdraw),
+            example: json!({ "request_id": REQUEST, "reason": "no_longer_needed" }),
+        },
         Message { name: "request.received", schema: schema_for!(Received), example: json!({ "request_id": REQUEST }) },
-        Message { name: "request.opened", schema: schema_for!(Opened), example: json!({ "request_id": REQUEST, "handler": "cb-017" }) },
+        Message {
+            name: "request.opened",
+            schema: schema_for!(Opened),
+            example: json!({ "request_id": REQUEST, "handler": "cb-017" }),
+        },
         Message {
             name: "answer.give",
             schema: schema_for!(Give),
@@ -137,7 +145,11 @@ pub fn file_text(message: &Message) -> String {
 pub fn refusal_table() -> String {
     let mut out = String::from("| code | usually points at | sentence | in English |\n| --- | --- | --- | --- |\n");
     for code in RefusalCode::ALL {
-        let pointer = if code.pointer().is_empty() { "the message, or the field named".to_owned() } else { format!("`{}`", code.pointer()) };
+        let pointer = if code.pointer().is_empty() {
+            "the message, or the field named".to_owned()
+        } else {
+            format!("`{}`", code.pointer())
+        };
         out.push_str(&format!("| `{}` | {pointer} | {} | {} |\n", code.as_str(), code.sentence(), code.sentence_en()));
     }
     out

@@ -96,7 +96,8 @@ impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(d)?;
         let date = (text.len() == 10).then(|| text.parse::<Date>().ok()).flatten();
-        date.map(Self).ok_or_else(|| D::Error::custom(format!("{DATE_IMPOSSIBLE}: expected a day that exists, YYYY-MM-DD")))
+        date.map(Self)
+            .ok_or_else(|| D::Error::custom(format!("{DATE_IMPOSSIBLE}: expected a day that exists, YYYY-MM-DD")))
     }
 }
 
@@ -134,9 +135,9 @@ impl Serialize for Instant {
 impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(d)?;
-        let at: Timestamp = text
-            .parse()
-            .map_err(|_| D::Error::custom(format!("{DATE_IMPOSSIBLE}: expected an instant that exists, RFC 3339 with an offset")))?;
+        let at: Timestamp = text.parse().map_err(|_| {
+            D::Error::custom(format!("{DATE_IMPOSSIBLE}: expected an instant that exists, RFC 3339 with an offset"))
+        })?;
         // Whole microseconds: what the ledger keeps.
         Timestamp::from_microsecond(at.as_microsecond()).map(Self).map_err(D::Error::custom)
     }

@@ -168,35 +168,22 @@ impl<'n> Stage<'n> {
     /// A half-day begins: its steps are spread over as much real time as they need.
     pub(crate) fn begin(&mut self, session: usize) {
         self.session = session;
-        let mut steps = self
-            .agenda
-            .get_mut(session)
-            .map(std::mem::take)
-            .unwrap_or_default();
+        let mut steps = self.agenda.get_mut(session).map(std::mem::take).unwrap_or_default();
         steps.shuffle(&mut self.rng);
         self.planned = steps.len();
-        let submits = steps
-            .iter()
-            .filter(|step| matches!(step, Step::Submit(_)))
-            .count();
+        let submits = steps.iter().filter(|step| matches!(step, Step::Submit(_))).count();
         let rush = if session == KILL { RUSH } else { 1.0 };
         let seconds = (real(submits) / SUBMITS).max(real(steps.len()) / COMMANDS) / rush;
         let begin = Instant::now();
         let count = real(steps.len().max(1));
         for (n, step) in steps.into_iter().enumerate() {
-            self.at(
-                begin + Duration::from_secs_f64(seconds * real(n) / count),
-                step,
-            );
+            self.at(begin + Duration::from_secs_f64(seconds * real(n) / count), step);
         }
         if CUTS.contains(&session) {
             let offices: Vec<OfficeId> = self.plan.cuttable.iter().copied().collect();
             for office in offices {
                 let moment = self.rng.random_range(0.2..0.7);
-                self.at(
-                    begin + Duration::from_secs_f64(seconds * moment),
-                    Step::Cut(office),
-                );
+                self.at(begin + Duration::from_secs_f64(seconds * moment), Step::Cut(office));
             }
         }
     }
@@ -222,9 +209,7 @@ impl<'n> Stage<'n> {
 
     /// The client of an office.
     pub(crate) fn client(&self, office: OfficeId) -> Result<&Client> {
-        self.clients
-            .get(&office)
-            .with_context(|| format!("{office} is not connected"))
+        self.clients.get(&office).with_context(|| format!("{office} is not connected"))
     }
 
     /// Notes the id that a request of the plan got.
@@ -268,11 +253,8 @@ impl<'n> Stage<'n> {
         };
         if item.outcome == Outcome::Refused {
             self.counts.refused += 1;
-            let submit = message_id
-                .parse()
-                .is_ok_and(|id| self.by_id.contains_key(&id));
-            self.counts.closed +=
-                u64::from(submit && item.refusal.as_ref().is_none_or(|r| r.code != "id_reused"));
+            let submit = message_id.parse().is_ok_and(|id| self.by_id.contains_key(&id));
+            self.counts.closed += u64::from(submit && item.refusal.as_ref().is_none_or(|r| r.code != "id_reused"));
             return;
         }
         if let Some(request) = self.gives.remove(&message_id) {
@@ -282,10 +264,7 @@ impl<'n> Stage<'n> {
             }
             return;
         }
-        let submitted = message_id
-            .parse()
-            .ok()
-            .and_then(|id: RequestId| self.by_id.get(&id).map(|i| (id, *i)));
+        let submitted = message_id.parse().ok().and_then(|id: RequestId| self.by_id.get(&id).map(|i| (id, *i)));
         match submitted {
             Some((id, i)) => {
                 let home = self.homes[self.plan.requests[i].home].office;
@@ -300,12 +279,8 @@ impl<'n> Stage<'n> {
     /// Everything that is on its way somewhere, as far as clients know.
     fn in_flight(&self) -> usize {
         let tally = &self.crew.tally;
-        let of = |n: &std::sync::atomic::AtomicI64| {
-            usize::try_from(n.load(Ordering::Relaxed)).unwrap_or_default()
-        };
-        of(&tally.unconfirmed).max(of(&tally.awaited))
-            + self.awaited.len()
-            + self.answers_awaited.len()
+        let of = |n: &std::sync::atomic::AtomicI64| usize::try_from(n.load(Ordering::Relaxed)).unwrap_or_default();
+        of(&tally.unconfirmed).max(of(&tally.awaited)) + self.awaited.len() + self.answers_awaited.len()
     }
 }
 
@@ -331,20 +306,13 @@ impl Cast for Stage<'_> {
                     && let Some(i) = self.by_id.get(&id).copied()
                 {
                     let morning = (self.session / A_DAY + 1) * A_DAY;
-                    let next = if self.session.is_multiple_of(A_DAY) {
-                        self.session + 1
-                    } else {
-                        morning
-                    };
+                    let next = if self.session.is_multiple_of(A_DAY) { self.session + 1 } else { morning };
                     self.later(next, Step::Read(i));
                 }
             }
             Arrived::Notice(items) => {
                 let back = items.iter().filter(|item| item.topic == Topic::Withdrawn);
-                self.told.extend(
-                    back.filter_map(|item| item.request_id.as_ref())
-                        .map(|id| id.0),
-                );
+                self.told.extend(back.filter_map(|item| item.request_id.as_ref()).map(|id| id.0));
             }
             Arrived::Strange(_) => {}
         }
@@ -377,11 +345,7 @@ impl Cast for Stage<'_> {
         let thick = THICK.min(self.planned / 2);
         let now = in_flight >= thick.max(1) || (self.due.is_empty() && in_flight > 0);
         if now {
-            self.killed = Killed {
-                at: Some(std::time::Instant::now()),
-                in_flight,
-                away_ms: 0,
-            };
+            self.killed = Killed { at: Some(std::time::Instant::now()), in_flight, away_ms: 0 };
         }
         now
     }
@@ -390,18 +354,13 @@ impl Cast for Stage<'_> {
         let since = self.killed.at.map(|at| at.elapsed().as_millis());
         let in_flight = self.in_flight();
         if runs {
-            self.killed.away_ms = since
-                .and_then(|ms| u64::try_from(ms).ok())
-                .unwrap_or_default();
+            self.killed.away_ms = since.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
             self.show.line(format_args!(
                 "    it runs again after {} ms; {in_flight} messages waited for it",
                 self.killed.away_ms
             ));
         } else {
-            self.show.line(format_args!(
-                "    kill -9 of xacminh, with {} messages under way",
-                self.killed.in_flight
-            ));
+            self.show.line(format_args!("    kill -9 of xacminh, with {} messages under way", self.killed.in_flight));
             for client in self.clients.values() {
                 client.ledger().disturb();
             }

@@ -96,9 +96,7 @@ pub(crate) fn check(books: &HashMap<OfficeId, Ledger>, end: Timestamp) -> Findin
         for (id, under) in &ledger.requests {
             homes.entry(*id).or_default().came_to.push(*office);
             if under.len() > 1 {
-                findings
-                    .twice
-                    .push(format!("{id}: delivered under {} message ids", under.len()));
+                findings.twice.push(format!("{id}: delivered under {} message ids", under.len()));
             }
         }
         for sent in ledger.sent.values() {
@@ -108,18 +106,10 @@ pub(crate) fn check(books: &HashMap<OfficeId, Ledger>, end: Timestamp) -> Findin
             };
             match sent.command() {
                 "request.received" => {
-                    homes
-                        .entry(request)
-                        .or_default()
-                        .received_at
-                        .get_or_insert(sent.at);
+                    homes.entry(request).or_default().received_at.get_or_insert(sent.at);
                 }
                 "request.opened" => {
-                    homes
-                        .entry(request)
-                        .or_default()
-                        .opened_at
-                        .get_or_insert(sent.at);
+                    homes.entry(request).or_default().opened_at.get_or_insert(sent.at);
                 }
                 "answer.give" => homes.entry(request).or_default().gives.push(sent),
                 "request.withdraw" if sent.is_accepted() => {
@@ -129,15 +119,8 @@ pub(crate) fn check(books: &HashMap<OfficeId, Ledger>, end: Timestamp) -> Findin
             }
         }
         let altered = ledger.came.iter().filter(|(_, came)| came.altered);
-        findings
-            .twice
-            .extend(altered.map(|(id, _)| format!("{id} at {office}: again with other bytes")));
-        findings.surprises.extend(
-            ledger
-                .strange
-                .iter()
-                .map(|what| format!("{office}: {what}")),
-        );
+        findings.twice.extend(altered.map(|(id, _)| format!("{id} at {office}: again with other bytes")));
+        findings.surprises.extend(ledger.strange.iter().map(|what| format!("{office}: {what}")));
     }
     for ledger in books.values() {
         for (key, sent) in &ledger.sent {
@@ -157,25 +140,18 @@ impl Findings {
         let id = &sent.sheet.message_id;
         let what = &sent.sheet.message_type;
         if !sent.confirmed {
-            self.surprises
-                .push(format!("{id} of {office}: RabbitMQ never confirmed {what}"));
+            self.surprises.push(format!("{id} of {office}: RabbitMQ never confirmed {what}"));
         } else if sent.awaited > 0 {
-            self.lost
-                .push(format!("{id} of {office}: no receipt for {what}"));
+            self.lost.push(format!("{id} of {office}: no receipt for {what}"));
         }
         if sent.differing > 0 {
-            self.twice.push(format!(
-                "{id} of {office}: a repeat of {what} got another receipt"
-            ));
+            self.twice.push(format!("{id} of {office}: a repeat of {what} got another receipt"));
         }
         if let Some(item) = &sent.receipt {
             let code = item.refusal.as_ref().map(|r| r.code.as_str());
             self.refusals += u64::from(code.is_some());
             if !sent.expect.allows(item) {
-                self.surprises.push(format!(
-                    "{id} of {office}: {what} got {}",
-                    code.unwrap_or("accepted")
-                ));
+                self.surprises.push(format!("{id} of {office}: {what} got {}", code.unwrap_or("accepted")));
             }
         }
     }
@@ -206,18 +182,14 @@ impl Findings {
             return;
         };
         if asked != Some(home) {
-            self.surprises
-                .push(format!("{id}: W meant {home}, the receipt names another"));
+            self.surprises.push(format!("{id}: W meant {home}, the receipt names another"));
         }
         if side.came_to.iter().any(|office| *office != home) {
-            self.surprises
-                .push(format!("{id}: came to an office that was not asked"));
+            self.surprises.push(format!("{id}: came to an office that was not asked"));
         }
         let book = books.get(&home);
         match book.map(|book| book.requests.contains_key(&id)) {
-            Some(false) => self
-                .lost
-                .push(format!("{id}: accepted, and never came to {home}")),
+            Some(false) => self.lost.push(format!("{id}: accepted, and never came to {home}")),
             Some(true) => self.same_person(id, submit, book),
             None => {}
         }
@@ -226,26 +198,13 @@ impl Findings {
             None if book.is_none() => day_after_four_hours(receipt.at.0),
             None => None,
         };
-        let given: Vec<&Sent> = side
-            .gives
-            .iter()
-            .copied()
-            .filter(|give| give.is_accepted())
-            .collect();
+        let given: Vec<&Sent> = side.gives.iter().copied().filter(|give| give.is_accepted()).collect();
         if given.len() > 1 {
-            self.twice
-                .push(format!("{id}: {} answers were accepted", given.len()));
+            self.twice.push(format!("{id}: {} answers were accepted", given.len()));
         }
-        let due_at = started
-            .and_then(row_of)
-            .map(|row| midnight_after(row.answer_on));
-        let mut closed_at = withdraw
-            .and_then(|sent| sent.receipt.as_ref())
-            .map(|item| item.at.0);
-        match (
-            withdraw,
-            given.first().and_then(|give| give.receipt.as_ref()),
-        ) {
+        let due_at = started.and_then(row_of).map(|row| midnight_after(row.answer_on));
+        let mut closed_at = withdraw.and_then(|sent| sent.receipt.as_ref()).map(|item| item.at.0);
+        match (withdraw, given.first().and_then(|give| give.receipt.as_ref())) {
             (Some(_), Some(_)) => self.twice.push(format!("{id}: taken back and answered")),
             (Some(_), None) => self.sum.withdrawn += 1,
             (None, Some(answer)) => {
@@ -256,39 +215,25 @@ impl Findings {
                     self.sum.answered_on_time += 1;
                 }
                 if due_at.is_some_and(|due| (answer.at.0 >= due) != answer.late) {
-                    self.surprises
-                        .push(format!("{id}: late by one side's count only"));
+                    self.surprises.push(format!("{id}: late by one side's count only"));
                 }
             }
             (None, None) if due_at.is_some_and(|due| end >= due) => self.sum.open_silent += 1,
             (None, None) => self.sum.open_in_time += 1,
         }
         self.answer(id, ward, given.first().copied());
-        self.requests.push(Ended {
-            request: id,
-            home,
-            start_on: started,
-            opened_at: side.opened_at,
-            closed_at,
-        });
+        self.requests.push(Ended { request: id, home, start_on: started, opened_at: side.opened_at, closed_at });
     }
 
     /// The person must arrive as W wrote it.
     fn same_person(&mut self, id: RequestId, submit: &Sent, home: Option<&Ledger>) {
-        let message = home.and_then(|book| {
-            book.requests
-                .get(&id)
-                .and_then(|under| under.first())
-                .and_then(|m| book.came.get(m))
-        });
+        let message =
+            home.and_then(|book| book.requests.get(&id).and_then(|under| under.first()).and_then(|m| book.came.get(m)));
         let person = |body: &[u8]| {
-            serde_json::from_slice::<Value>(body)
-                .ok()
-                .and_then(|mut v| v.get_mut("person").map(Value::take))
+            serde_json::from_slice::<Value>(body).ok().and_then(|mut v| v.get_mut("person").map(Value::take))
         };
         if message.is_some_and(|came| person(&came.body) != person(&submit.sheet.body)) {
-            self.surprises
-                .push(format!("{id}: the person did not arrive as W wrote it"));
+            self.surprises.push(format!("{id}: the person did not arrive as W wrote it"));
         }
     }
 
@@ -299,23 +244,14 @@ impl Findings {
             .and_then(|give| serde_json::from_slice::<Value>(&give.sheet.body).ok())
             .and_then(|body| body["code"].as_str().map(str::to_owned));
         match (given, came) {
-            (Some(_), None) => self
-                .lost
-                .push(format!("{id}: answered, and the answer never came to W")),
-            (None, Some(_)) => self
-                .surprises
-                .push(format!("{id}: an answer came that nobody had given")),
+            (Some(_), None) => self.lost.push(format!("{id}: answered, and the answer never came to W")),
+            (None, Some(_)) => self.surprises.push(format!("{id}: an answer came that nobody had given")),
             (Some(_), Some(came)) => {
                 if came.len() > 1 {
-                    self.twice
-                        .push(format!("{id}: {} answers came to W", came.len()));
+                    self.twice.push(format!("{id}: {} answers came to W", came.len()));
                 }
-                if came
-                    .iter()
-                    .any(|(_, c)| Some(c.as_str()) != code.as_deref())
-                {
-                    self.surprises
-                        .push(format!("{id}: W got another code than H gave"));
+                if came.iter().any(|(_, c)| Some(c.as_str()) != code.as_deref()) {
+                    self.surprises.push(format!("{id}: W got another code than H gave"));
                 }
             }
             (None, None) => {}
@@ -327,26 +263,17 @@ impl Findings {
 pub(crate) fn p99(mut of: Vec<u64>) -> u64 {
     of.sort_unstable();
     let rank = (of.len() * 99).div_ceil(100);
-    rank.checked_sub(1)
-        .and_then(|i| of.get(i))
-        .copied()
-        .unwrap_or_default()
+    rank.checked_sub(1).and_then(|i| of.get(i)).copied().unwrap_or_default()
 }
 
 /// From W's hand to H's ledger, in milliseconds of real time, where nothing was in the way.
 pub(crate) fn submit_to_home_ms(books: &HashMap<OfficeId, Ledger>) -> Vec<u64> {
     let submits = books.values().flat_map(|book| book.sent.values());
-    let submits = submits
-        .filter(|sent| sent.command() == "request.submit" && sent.is_accepted() && !sent.disturbed);
+    let submits = submits.filter(|sent| sent.command() == "request.submit" && sent.is_accepted() && !sent.disturbed);
     let took = submits.filter_map(|sent| {
         let home = books.get(&sent.asks?)?;
         let came = home.came.get(home.requests.get(&sent.request?)?.first()?)?;
-        u64::try_from(
-            came.came_at
-                .checked_duration_since(sent.handed_at)?
-                .as_millis(),
-        )
-        .ok()
+        u64::try_from(came.came_at.checked_duration_since(sent.handed_at)?.as_millis()).ok()
     });
     took.collect()
 }
@@ -354,12 +281,8 @@ pub(crate) fn submit_to_home_ms(books: &HashMap<OfficeId, Ledger>) -> Vec<u64> {
 /// How long refusals took; `undisturbed` leaves out those that a kill or a lost line held up.
 pub(crate) fn refusal_ms(books: &HashMap<OfficeId, Ledger>, undisturbed: bool) -> Vec<u64> {
     let sent = books.values().flat_map(|book| book.sent.values());
-    let refused = sent.filter(|s| {
-        s.receipt
-            .as_ref()
-            .is_some_and(|item| item.refusal.is_some())
-            && !(undisturbed && s.disturbed)
-    });
+    let refused =
+        sent.filter(|s| s.receipt.as_ref().is_some_and(|item| item.refusal.is_some()) && !(undisturbed && s.disturbed));
     refused.filter_map(|s| s.receipt_ms).collect()
 }
 

@@ -31,12 +31,8 @@ fn send(ledger: &mut Ledger, of: CommandType, id: &str, at: &str, body: Value) {
     let tally = Tally::default();
     let submit = of == CommandType::RequestSubmit;
     let expect = match of {
-        CommandType::RequestSubmit | CommandType::AnswerGive | CommandType::RequestWithdraw => {
-            Expect::Accepted
-        }
-        CommandType::RequestReceived | CommandType::RequestOpened | CommandType::AnswerRead => {
-            Expect::Silence(&[])
-        }
+        CommandType::RequestSubmit | CommandType::AnswerGive | CommandType::RequestWithdraw => Expect::Accepted,
+        CommandType::RequestReceived | CommandType::RequestOpened | CommandType::AnswerRead => Expect::Silence(&[]),
     };
     let sheet = Sheet {
         message_type: of.wire(),
@@ -65,12 +61,7 @@ fn send(ledger: &mut Ledger, of: CommandType, id: &str, at: &str, body: Value) {
 }
 
 fn receipt(ledger: &mut Ledger, under: &str, item: Value) {
-    ledger.take(
-        under,
-        RECEIPT,
-        json!({ "items": [item] }).to_string().into(),
-        &Tally::default(),
-    );
+    ledger.take(under, RECEIPT, json!({ "items": [item] }).to_string().into(), &Tally::default());
 }
 
 fn accepted(id: &str, at: &str) -> Value {
@@ -82,61 +73,27 @@ fn accepted(id: &str, at: &str) -> Value {
 fn life() -> HashMap<OfficeId, Ledger> {
     let (mut w, mut h) = (Ledger::default(), Ledger::default());
     let person = json!({ "person": { "full_name": "Siu" } });
-    send(
-        &mut w,
-        CommandType::RequestSubmit,
-        REQUEST,
-        "2026-11-19T08:00:00+07:00",
-        person.clone(),
-    );
+    send(&mut w, CommandType::RequestSubmit, REQUEST, "2026-11-19T08:00:00+07:00", person.clone());
     receipt(&mut w, "r1", accepted(REQUEST, "2026-11-19T08:00:01+07:00"));
     came(&mut h, "d1", &person);
-    h.requests
-        .insert(REQUEST.parse().unwrap(), vec!["d1".into()]);
-    send(
-        &mut h,
-        CommandType::RequestReceived,
-        OTHER,
-        "2026-11-19T08:00:02+07:00",
-        json!({}),
-    );
-    send(
-        &mut h,
-        CommandType::AnswerGive,
-        ANSWER,
-        "2026-11-20T08:00:00+07:00",
-        json!({ "code": "A01" }),
-    );
+    h.requests.insert(REQUEST.parse().unwrap(), vec!["d1".into()]);
+    send(&mut h, CommandType::RequestReceived, OTHER, "2026-11-19T08:00:02+07:00", json!({}));
+    send(&mut h, CommandType::AnswerGive, ANSWER, "2026-11-20T08:00:00+07:00", json!({ "code": "A01" }));
     receipt(&mut h, "r2", accepted(ANSWER, "2026-11-20T08:00:01+07:00"));
     came(&mut w, "a1", &json!({}));
-    w.answers.insert(
-        REQUEST.parse().unwrap(),
-        vec![("a1".into(), xacminh_contract::answer::Code::Confirmed)],
-    );
+    w.answers.insert(REQUEST.parse().unwrap(), vec![("a1".into(), xacminh_contract::answer::Code::Confirmed)]);
     HashMap::from([(ward(), w), (home(), h)])
 }
 
 fn came(ledger: &mut Ledger, id: &str, body: &Value) {
-    let came = crate::ledger::Came {
-        body: body.to_string().into(),
-        times: 1,
-        altered: false,
-        came_at: Instant::now(),
-    };
+    let came = crate::ledger::Came { body: body.to_string().into(), times: 1, altered: false, came_at: Instant::now() };
     ledger.came.insert(id.into(), came);
 }
 
 #[test]
 fn a_whole_life_adds_up() {
     let findings = check(&life(), end());
-    assert_eq!(
-        findings.sum,
-        Sum {
-            submitted: 1,
-            answered_on_time: 1,
-            ..Sum::default()
-        }
-    );
+    assert_eq!(findings.sum, Sum { submitted: 1, answered_on_time: 1, ..Sum::default() });
     assert!(findings.sum.is_exact());
     assert_eq!(findings.lost, Vec::<String>::new());
     assert_eq!(findings.twice, Vec::<String>::new());
@@ -147,25 +104,12 @@ fn a_whole_life_adds_up() {
 fn a_lost_message_is_found() {
     let mut books = life();
     books.get_mut(&home()).unwrap().requests.clear();
-    assert_eq!(
-        check(&books, end()).lost.len(),
-        1,
-        "accepted, never delivered"
-    );
+    assert_eq!(check(&books, end()).lost.len(), 1, "accepted, never delivered");
     let mut books = life();
     books.get_mut(&ward()).unwrap().answers.clear();
-    assert_eq!(
-        check(&books, end()).lost.len(),
-        1,
-        "answered, never delivered"
-    );
+    assert_eq!(check(&books, end()).lost.len(), 1, "answered, never delivered");
     let mut books = life();
-    let submit = books
-        .get_mut(&ward())
-        .unwrap()
-        .sent
-        .get_mut(REQUEST)
-        .unwrap();
+    let submit = books.get_mut(&ward()).unwrap().sent.get_mut(REQUEST).unwrap();
     (submit.receipt, submit.awaited) = (None, 1);
     let findings = check(&books, end());
     assert_eq!(findings.lost.len(), 1, "confirmed, no receipt");
@@ -175,66 +119,25 @@ fn a_lost_message_is_found() {
 #[test]
 fn a_second_effect_is_found() {
     let mut books = life();
-    books
-        .get_mut(&home())
-        .unwrap()
-        .requests
-        .values_mut()
-        .for_each(|under| under.push("d2".into()));
-    assert_eq!(
-        check(&books, end()).twice.len(),
-        1,
-        "delivered under two ids"
-    );
+    books.get_mut(&home()).unwrap().requests.values_mut().for_each(|under| under.push("d2".into()));
+    assert_eq!(check(&books, end()).twice.len(), 1, "delivered under two ids");
     let mut books = life();
-    books
-        .get_mut(&home())
-        .unwrap()
-        .came
-        .get_mut("d1")
-        .unwrap()
-        .altered = true;
-    assert_eq!(
-        check(&books, end()).twice.len(),
-        1,
-        "the same id with other bytes"
-    );
+    books.get_mut(&home()).unwrap().came.get_mut("d1").unwrap().altered = true;
+    assert_eq!(check(&books, end()).twice.len(), 1, "the same id with other bytes");
     let mut books = life();
-    receipt(
-        books.get_mut(&ward()).unwrap(),
-        "r3",
-        accepted(REQUEST, "2026-11-19T08:00:09+07:00"),
-    );
-    assert_eq!(
-        check(&books, end()).twice.len(),
-        1,
-        "a repeat with another receipt"
-    );
+    receipt(books.get_mut(&ward()).unwrap(), "r3", accepted(REQUEST, "2026-11-19T08:00:09+07:00"));
+    assert_eq!(check(&books, end()).twice.len(), 1, "a repeat with another receipt");
     let mut books = life();
     let w = books.get_mut(&ward()).unwrap();
-    send(
-        w,
-        CommandType::RequestWithdraw,
-        OTHER,
-        "2026-11-20T08:00:00+07:00",
-        json!({}),
-    );
+    send(w, CommandType::RequestWithdraw, OTHER, "2026-11-20T08:00:00+07:00", json!({}));
     receipt(w, "r3", accepted(OTHER, "2026-11-20T08:00:00+07:00"));
-    assert_eq!(
-        check(&books, end()).twice.len(),
-        1,
-        "taken back and answered"
-    );
+    assert_eq!(check(&books, end()).twice.len(), 1, "taken back and answered");
 }
 
 #[test]
 fn a_person_must_arrive_as_written() {
     let mut books = life();
-    came(
-        books.get_mut(&home()).unwrap(),
-        "d1",
-        &json!({ "person": { "full_name": "SIU" } }),
-    );
+    came(books.get_mut(&home()).unwrap(), "d1", &json!({ "person": { "full_name": "SIU" } }));
     assert_eq!(check(&books, end()).surprises.len(), 1);
 }
 
@@ -244,14 +147,7 @@ fn what_stays_open_is_judged_by_hand() {
         let mut books = life();
         let w = books.get_mut(&ward()).unwrap();
         w.answers.clear();
-        w.sent
-            .get_mut(REQUEST)
-            .unwrap()
-            .receipt
-            .as_mut()
-            .unwrap()
-            .at
-            .0 = submitted.parse().unwrap();
+        w.sent.get_mut(REQUEST).unwrap().receipt.as_mut().unwrap().at.0 = submitted.parse().unwrap();
         let h = books.get_mut(&home()).unwrap();
         h.sent.remove(ANSWER);
         match received {
@@ -263,26 +159,10 @@ fn what_stays_open_is_judged_by_hand() {
         (sum.open_in_time, sum.open_silent)
     };
     let at = "2026-11-23T08:00:00+07:00";
-    assert_eq!(
-        open(Some("2026-11-23T08:00:05+07:00"), at),
-        (0, 1),
-        "due Thu 26"
-    );
-    assert_eq!(
-        open(Some("2026-11-25T08:00:05+07:00"), at),
-        (1, 0),
-        "due Fri 27 at 24:00"
-    );
-    assert_eq!(
-        open(None, "2026-11-23T13:00:05+07:00"),
-        (1, 0),
-        "counts from Wed 25"
-    );
-    assert_eq!(
-        open(None, "2026-11-23T08:00:05+07:00"),
-        (0, 1),
-        "counts from Mon 23"
-    );
+    assert_eq!(open(Some("2026-11-23T08:00:05+07:00"), at), (0, 1), "due Thu 26");
+    assert_eq!(open(Some("2026-11-25T08:00:05+07:00"), at), (1, 0), "due Fri 27 at 24:00");
+    assert_eq!(open(None, "2026-11-23T13:00:05+07:00"), (1, 0), "counts from Wed 25");
+    assert_eq!(open(None, "2026-11-23T08:00:05+07:00"), (0, 1), "counts from Mon 23");
 }
 
 #[test]

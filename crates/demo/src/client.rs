@@ -48,14 +48,7 @@ impl Crew {
     /// A crew, and where its arrivals come out.
     pub(crate) fn new(clock: SteppedClock) -> (Self, UnboundedReceiver<Arrival>) {
         let (arrivals, come) = unbounded_channel();
-        (
-            Self {
-                clock,
-                tally: Arc::default(),
-                arrivals,
-            },
-            come,
-        )
+        (Self { clock, tally: Arc::default(), arrivals }, come)
     }
 }
 
@@ -102,10 +95,7 @@ impl Draft {
 
     /// The same, about a request.
     pub(crate) fn about(self, request: RequestId) -> Self {
-        Self {
-            request: Some(request),
-            ..self
-        }
+        Self { request: Some(request), ..self }
     }
 }
 
@@ -122,16 +112,8 @@ pub(crate) struct Client {
 
 impl Client {
     /// Connects an office. With `may_lose_its_line` it goes through a relay that can be cut.
-    pub(crate) async fn connect(
-        mut address: Address,
-        crew: &Crew,
-        may_lose_its_line: bool,
-    ) -> Result<Self> {
-        let cut = if may_lose_its_line {
-            Some(Cut::listen(&address.host, address.port).await?)
-        } else {
-            None
-        };
+    pub(crate) async fn connect(mut address: Address, crew: &Crew, may_lose_its_line: bool) -> Result<Self> {
+        let cut = if may_lose_its_line { Some(Cut::listen(&address.host, address.port).await?) } else { None };
         if let Some(cut) = &cut {
             "127.0.0.1".clone_into(&mut address.host);
             address.port = cut.port();
@@ -140,20 +122,9 @@ impl Client {
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let (orders, taken) = unbounded_channel();
         let office = address.office;
-        let system = System {
-            address,
-            crew: crew.clone(),
-            ledger: ledger.clone(),
-            tags: BTreeMap::new(),
-        };
+        let system = System { address, crew: crew.clone(), ledger: ledger.clone(), tags: BTreeMap::new() };
         tokio::spawn(system.run(line, taken));
-        Ok(Self {
-            office,
-            crew: crew.clone(),
-            ledger,
-            orders,
-            cut,
-        })
+        Ok(Self { office, crew: crew.clone(), ledger, orders, cut })
     }
 
     /// The ledger.
@@ -167,15 +138,9 @@ impl Client {
         let mut ledger = self.ledger();
         let message_id = draft.message_id.unwrap_or_else(|| new_id(now).to_string());
         let used = ledger.sent.contains_key(&message_id);
-        let key = if used {
-            Ledger::reuse_key(&message_id)
-        } else {
-            message_id.clone()
-        };
+        let key = if used { Ledger::reuse_key(&message_id) } else { message_id.clone() };
         let own: Option<RequestId> = message_id.parse().ok();
-        let request = draft
-            .request
-            .or(own.filter(|_| draft.message_type == CommandType::RequestSubmit.wire()));
+        let request = draft.request.or(own.filter(|_| draft.message_type == CommandType::RequestSubmit.wire()));
         let sent = Sent {
             sheet: Sheet {
                 message_type: draft.message_type,
@@ -274,11 +239,7 @@ impl System {
     }
 
     /// Works until it was told to close (then `Ok`) or the line is lost.
-    async fn work(
-        &mut self,
-        line: &mut Line,
-        orders: &mut UnboundedReceiver<Option<String>>,
-    ) -> Result<()> {
+    async fn work(&mut self, line: &mut Line, orders: &mut UnboundedReceiver<Option<String>>) -> Result<()> {
         self.tags.clear();
         let mut closing = false;
         // Whatever was ordered meanwhile is among the unconfirmed.
@@ -323,16 +284,10 @@ impl System {
 
     fn heard(&mut self, word: Word) {
         match word {
-            Word::Confirm {
-                tag,
-                multiple,
-                taken,
-            } => {
+            Word::Confirm { tag, multiple, taken } => {
                 let keys: Vec<String> = if multiple {
                     let rest = self.tags.split_off(&(tag + 1));
-                    std::mem::replace(&mut self.tags, rest)
-                        .into_values()
-                        .collect()
+                    std::mem::replace(&mut self.tags, rest).into_values().collect()
                 } else {
                     self.tags.remove(&tag).into_iter().collect()
                 };
@@ -341,16 +296,11 @@ impl System {
                     if taken {
                         ledger.confirmed(&key, &self.crew.tally);
                     } else {
-                        ledger
-                            .strange
-                            .push("a command that RabbitMQ could not keep".to_owned());
+                        ledger.strange.push("a command that RabbitMQ could not keep".to_owned());
                     }
                 }
             }
-            Word::Returned(_) => self
-                .lock()
-                .strange
-                .push("a command that RabbitMQ found no queue for".to_owned()),
+            Word::Returned(_) => self.lock().strange.push("a command that RabbitMQ found no queue for".to_owned()),
             Word::Closed(_) => {}
         }
     }
@@ -365,10 +315,7 @@ impl System {
         let arrived = self.lock().take(id, message_type, body, &self.crew.tally);
         if let Some(what) = arrived {
             // Nobody plays the people any more: the demo is at its end.
-            let _ = self.crew.arrivals.send(Arrival {
-                office: self.address.office,
-                what,
-            });
+            let _ = self.crew.arrivals.send(Arrival { office: self.address.office, what });
         }
         line.ack(deliver.delivery_tag()).await
     }

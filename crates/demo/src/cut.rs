@@ -21,13 +21,8 @@ pub(crate) struct Cut {
 impl Cut {
     /// Begins to listen.
     pub(crate) async fn listen(host: &str, port: u16) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .context("no port for a relay")?;
-        let own = listener
-            .local_addr()
-            .context("a relay without an address")?
-            .port();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port for a relay")?;
+        let own = listener.local_addr().context("a relay without an address")?.port();
         let open = Arc::new(Mutex::new(Vec::new()));
         let (lines, host) = (open.clone(), host.to_owned());
         let listening = tokio::spawn(async move {
@@ -39,17 +34,10 @@ impl Cut {
                         let _ = copy_bidirectional(&mut office, &mut broker).await;
                     }
                 });
-                lines
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(line.abort_handle());
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line.abort_handle());
             }
         });
-        Ok(Self {
-            port: own,
-            open,
-            listening,
-        })
+        Ok(Self { port: own, open, listening })
     }
 
     /// Where the office connects to.
@@ -59,12 +47,7 @@ impl Cut {
 
     /// Cuts what is open; the next connection is let through again.
     pub(crate) fn cut(&self) {
-        for line in self
-            .open
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
+        for line in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             line.abort();
         }
     }

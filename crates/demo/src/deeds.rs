@@ -34,14 +34,7 @@ pub(crate) fn about(
 
 /// `request.received`.
 pub(crate) fn received(request: RequestId) -> Result<Draft> {
-    about(
-        CommandType::RequestReceived,
-        request,
-        &Received {
-            request_id: request.into(),
-        },
-        Expect::Silence(TAKEN_BACK),
-    )
+    about(CommandType::RequestReceived, request, &Received { request_id: request.into() }, Expect::Silence(TAKEN_BACK))
 }
 
 /// `request.opened`.
@@ -50,24 +43,14 @@ pub(crate) fn opened(request: RequestId) -> Result<Draft> {
     about(
         CommandType::RequestOpened,
         request,
-        &Opened {
-            request_id: request.into(),
-            handler,
-        },
+        &Opened { request_id: request.into(), handler },
         Expect::Silence(TAKEN_BACK),
     )
 }
 
 /// `answer.read`.
 pub(crate) fn read(request: RequestId) -> Result<Draft> {
-    about(
-        CommandType::AnswerRead,
-        request,
-        &Read {
-            request_id: request.into(),
-        },
-        Expect::Silence(&[]),
-    )
+    about(CommandType::AnswerRead, request, &Read { request_id: request.into() }, Expect::Silence(&[]))
 }
 
 impl Stage<'_> {
@@ -97,11 +80,7 @@ impl Stage<'_> {
             Fate::Open => None,
             Fate::Silent | Fate::Unplugged | Fate::Bad(_) => return,
         };
-        let next = if self.session.is_multiple_of(A_DAY) {
-            self.session + 1
-        } else {
-            (today + 1) * A_DAY
-        };
+        let next = if self.session.is_multiple_of(A_DAY) { self.session + 1 } else { (today + 1) * A_DAY };
         let waits = fate != Fate::Late && self.rng.random_bool(0.5);
         if waits && answer_in.is_none_or(|answer| next < answer) {
             self.later(next, Step::Open(i));
@@ -146,17 +125,13 @@ impl Stage<'_> {
                 Ok(())
             }
             Step::Repeat(i) => self.with(i, |stage, id| {
-                stage
-                    .client(stage.plan.requests[i].ward)?
-                    .repeat(&id.to_string());
+                stage.client(stage.plan.requests[i].ward)?.repeat(&id.to_string());
                 Ok(())
             }),
             Step::Withdraw(i) => self.with(i, |stage, id| stage.withdraw(i, id)),
             Step::Open(i) => self.with(i, |stage, id| {
                 if !stage.was_told(id) {
-                    stage
-                        .client(stage.homes[stage.plan.requests[i].home].office)?
-                        .send(opened(id)?);
+                    stage.client(stage.homes[stage.plan.requests[i].home].office)?.send(opened(id)?);
                 }
                 Ok(())
             }),
@@ -169,11 +144,7 @@ impl Stage<'_> {
         }
     }
 
-    fn with(
-        &mut self,
-        i: usize,
-        deed: impl FnOnce(&mut Self, RequestId) -> Result<()>,
-    ) -> Result<()> {
+    fn with(&mut self, i: usize, deed: impl FnOnce(&mut Self, RequestId) -> Result<()>) -> Result<()> {
         match self.ids[i] {
             Some(id) => deed(self, id),
             None => Ok(()),
@@ -187,11 +158,7 @@ impl Stage<'_> {
         let submit = forms::submit(&home, &format!("TT-2026-{i:06}"), today, &mut self.rng)?;
         let mut draft = match planned.fate {
             Fate::Bad(bad) => {
-                let own = self
-                    .homes
-                    .iter()
-                    .find(|h| h.office == planned.ward)
-                    .map_or("", |h| &h.unit_code);
+                let own = self.homes.iter().find(|h| h.office == planned.ward).map_or("", |h| &h.unit_code);
                 bad.spoil(submit, &forms::home_by_code(own, today)?, &self.ambiguous)?
             }
             Fate::InTime
@@ -214,18 +181,9 @@ impl Stage<'_> {
     }
 
     fn withdraw(&mut self, i: usize, id: RequestId) -> Result<()> {
-        let body = Withdraw {
-            request_id: id.into(),
-            reason: WithdrawReason::NoLongerNeeded,
-        };
-        let draft = Draft::new(
-            CommandType::RequestWithdraw,
-            "withdraw.normal",
-            &body,
-            Expect::AcceptedOr(ANSWERED),
-        )?;
-        self.client(self.plan.requests[i].ward)?
-            .send(draft.about(id));
+        let body = Withdraw { request_id: id.into(), reason: WithdrawReason::NoLongerNeeded };
+        let draft = Draft::new(CommandType::RequestWithdraw, "withdraw.normal", &body, Expect::AcceptedOr(ANSWERED))?;
+        self.client(self.plan.requests[i].ward)?.send(draft.about(id));
         Ok(())
     }
 
@@ -241,44 +199,24 @@ impl Stage<'_> {
         }
         let expect = match planned.fate {
             Fate::Withdrawn | Fate::Crossing => Expect::AcceptedOr(TAKEN_BACK),
-            Fate::InTime
-            | Fate::Late
-            | Fate::Open
-            | Fate::Silent
-            | Fate::Unplugged
-            | Fate::Bad(_) => Expect::Accepted,
+            Fate::InTime | Fate::Late | Fate::Open | Fate::Silent | Fate::Unplugged | Fate::Bad(_) => Expect::Accepted,
         };
         let again = self.is_second_try(id);
-        let code = if again {
-            Code::NotRegisteredHere
-        } else {
-            forms::any_code(&mut self.rng)
-        };
+        let code = if again { Code::NotRegisteredHere } else { forms::any_code(&mut self.rng) };
         let evening = self.session % A_DAY == 2;
         let give = forms::give(id, code, evening)?;
         let home = self.homes[planned.home].office;
-        if code == Code::NotRegisteredHere
-            && planned.fate == Fate::InTime
-            && self.session != KILL
-            && !again
-        {
+        if code == Code::NotRegisteredHere && planned.fate == Fate::InTime && self.session != KILL && !again {
             // First without the head of the office, as people do; then as it must be.
             let mut hasty = give;
             hasty.approved_by = None;
-            let draft = about(
-                CommandType::AnswerGive,
-                id,
-                &hasty,
-                Expect::Refused("approval_required"),
-            )?;
+            let draft = about(CommandType::AnswerGive, id, &hasty, Expect::Refused("approval_required"))?;
             self.client(home)?.send(draft);
             self.tries_again(id);
             self.soon(0.7, Step::Answer(i));
             return Ok(());
         }
-        let key = self
-            .client(home)?
-            .send(about(CommandType::AnswerGive, id, &give, expect)?);
+        let key = self.client(home)?.send(about(CommandType::AnswerGive, id, &give, expect)?);
         self.is_answer(id, key);
         if crossing && !ward_first {
             self.withdraw(i, id)?;
@@ -289,17 +227,8 @@ impl Stage<'_> {
     fn wrong(&mut self, i: usize) -> Result<()> {
         let (ward, _, wrong) = self.plan.wrong[i];
         let today = day(self.crew.clock.now());
-        let other = self
-            .homes
-            .iter()
-            .find(|h| h.is_home() && h.office != ward)
-            .map_or("", |h| &h.unit_code);
-        let submit = forms::submit(
-            &forms::home_by_code(other, today)?,
-            &format!("SAI-{i:04}"),
-            today,
-            &mut self.rng,
-        )?;
+        let other = self.homes.iter().find(|h| h.is_home() && h.office != ward).map_or("", |h| &h.unit_code);
+        let submit = forms::submit(&forms::home_by_code(other, today)?, &format!("SAI-{i:04}"), today, &mut self.rng)?;
         let mut draft = forms::submit_draft(&submit, Expect::Parked)?;
         match wrong {
             Wrong::Type => {
@@ -318,29 +247,16 @@ impl Stage<'_> {
             Wrong::Request => {
                 let nobody: RequestId = "019a9a3c-5800-7abc-8def-0123456789ab".parse()?;
                 let body = json!({ "request_id": nobody.to_string() });
-                draft = about(
-                    CommandType::RequestOpened,
-                    nobody,
-                    &body,
-                    Expect::Refused("request_unknown"),
-                )?;
+                draft = about(CommandType::RequestOpened, nobody, &body, Expect::Refused("request_unknown"))?;
             }
             Wrong::Reused => {
                 // Some good submit of this ward's, if it has sent one that was accepted.
                 let ledger = self.client(ward)?.ledger();
                 let used = ledger.order.iter().find(|key| {
-                    ledger
-                        .sent
-                        .get(*key)
-                        .is_some_and(|s| s.command() == "request.submit" && s.is_accepted())
+                    ledger.sent.get(*key).is_some_and(|s| s.command() == "request.submit" && s.is_accepted())
                 });
-                let used = used
-                    .filter(|key| {
-                        !ledger
-                            .sent
-                            .contains_key(&crate::ledger::Ledger::reuse_key(key))
-                    })
-                    .cloned();
+                let used =
+                    used.filter(|key| !ledger.sent.contains_key(&crate::ledger::Ledger::reuse_key(key))).cloned();
                 drop(ledger);
                 let Some(used) = used else { return Ok(()) };
                 draft.message_id = Some(used);

@@ -59,22 +59,10 @@ type Restart<'w> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'w>>;
 
 impl<'w, W: World> Driver<'w, W> {
     /// A driver for these readers.
-    pub(crate) fn new(
-        world: &'w W,
-        crew: Crew,
-        arrivals: UnboundedReceiver<Arrival>,
-        readers: Vec<OfficeId>,
-    ) -> Self {
+    pub(crate) fn new(world: &'w W, crew: Crew, arrivals: UnboundedReceiver<Arrival>, readers: Vec<OfficeId>) -> Self {
         let mut seconds = tokio::time::interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        Self {
-            world,
-            crew,
-            arrivals,
-            readers,
-            seconds,
-            moved: (0, Standing::default(), Instant::now()),
-        }
+        Self { world, crew, arrivals, readers, seconds, moved: (0, Standing::default(), Instant::now()) }
     }
 
     /// What the clock shows.
@@ -116,9 +104,7 @@ impl<'w, W: World> Driver<'w, W> {
                     Some(_) => hope = None,
                     None if cast.expects() == 0 => return Ok(()),
                     // Only now can a message that does not come be called lost; the checker will.
-                    None if *hope.get_or_insert_with(Instant::now) + HOPE < Instant::now() => {
-                        cast.gives_up()
-                    }
+                    None if *hope.get_or_insert_with(Instant::now) + HOPE < Instant::now() => cast.gives_up(),
                     None => {}
                 }
                 poll_at = Instant::now() + POLL;
@@ -146,10 +132,7 @@ impl<'w, W: World> Driver<'w, W> {
 
     fn under_way(&self) -> (i64, i64) {
         let tally = &self.crew.tally;
-        (
-            tally.unconfirmed.load(Ordering::Relaxed),
-            tally.awaited.load(Ordering::Relaxed),
-        )
+        (tally.unconfirmed.load(Ordering::Relaxed), tally.awaited.load(Ordering::Relaxed))
     }
 
     /// Asks the product; says what is not empty yet, if anything.
@@ -182,10 +165,7 @@ impl<'w, W: World> Driver<'w, W> {
             }
         }
         if standing.taken < on_record {
-            left.push(format!(
-                "{} commands of {on_record} on record",
-                standing.taken
-            ));
+            left.push(format!("{} commands of {on_record} on record", standing.taken));
         }
         (!left.is_empty()).then(|| left.join(", "))
     }

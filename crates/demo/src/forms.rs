@@ -30,18 +30,11 @@ const KINDS: [(Kind, u32); 8] = [
 
 /// A home by today's code.
 pub(crate) fn home_by_code(code: &str, as_of: Date) -> Result<Home> {
-    Ok(serde_json::from_value(
-        json!({ "code": code, "as_of": as_of.to_string() }),
-    )?)
+    Ok(serde_json::from_value(json!({ "code": code, "as_of": as_of.to_string() }))?)
 }
 
 /// A submit about somebody who does not exist.
-pub(crate) fn submit(
-    home: &Home,
-    case_code: &str,
-    received_on: Date,
-    rng: &mut impl Rng,
-) -> Result<Submit> {
+pub(crate) fn submit(home: &Home, case_code: &str, received_on: Date, rng: &mut impl Rng) -> Result<Submit> {
     let kind = weighted(&KINDS, rng);
     let (lane, lane_reason) = match rng.random_range(0..100) {
         0..3 => (Lane::Urgent, Some(LaneReason::AppointmentNear)),
@@ -51,17 +44,11 @@ pub(crate) fn submit(
     let purpose = match kind {
         Kind::DataCorrection | Kind::IdentityConflict => Purpose::Correction,
         Kind::DwellingStatus => Purpose::DataUpdate,
-        Kind::TempResidence
-        | Kind::TempRenewal
-        | Kind::PermTransfer
-        | Kind::ResidenceHistory
-        | Kind::NoResidence => Purpose::Registration,
+        Kind::TempResidence | Kind::TempRenewal | Kind::PermTransfer | Kind::ResidenceHistory | Kind::NoResidence => {
+            Purpose::Registration
+        }
     };
-    let lookup = if rng.random_ratio(1, 50) {
-        Lookup::Pending
-    } else {
-        Lookup::Done
-    };
+    let lookup = if rng.random_ratio(1, 50) { Lookup::Pending } else { Lookup::Done };
     let mut form = json!({
         "kind": kind, "case_code": case_code, "received_on": received_on.to_string(), "purpose": purpose, "lane": lane,
         "lookup": lookup, "home": home, "person": people::person(rng)?,
@@ -69,9 +56,7 @@ pub(crate) fn submit(
     if let Some(reason) = lane_reason {
         form["lane_reason"] = json!(reason);
     }
-    if let Some(n) =
-        number_of(received_on).filter(|_| matches!(kind, Kind::TempResidence | Kind::TempRenewal))
-    {
+    if let Some(n) = number_of(received_on).filter(|_| matches!(kind, Kind::TempResidence | Kind::TempRenewal)) {
         form["promised_on"] = json!(worked(n + 3).to_string());
     }
     Ok(serde_json::from_value(form)?)
@@ -187,11 +172,7 @@ impl Bad {
             | Self::NoReason
             | Self::OwnOffice => {}
         }
-        draft.body = if self == Self::Unreadable {
-            b"\xff\xfe{\"kind\":".to_vec()
-        } else {
-            serde_json::to_vec(&body)?
-        };
+        draft.body = if self == Self::Unreadable { b"\xff\xfe{\"kind\":".to_vec() } else { serde_json::to_vec(&body)? };
         Ok(draft)
     }
 }
@@ -224,15 +205,11 @@ pub(crate) fn give(request: RequestId, code: Code, evening: bool) -> Result<Give
         form["bulk"] = json!(true);
     }
     match code {
-        Code::Confirmed
-        | Code::MovedPermanent
-        | Code::IdentityConflict
-        | Code::DwellingUndetermined => {}
-        Code::ConfirmedCorrected => {
-            form["fields"] = json!([{ "field": "address", "result": "differs" }])
-        }
+        Code::Confirmed | Code::MovedPermanent | Code::IdentityConflict | Code::DwellingUndetermined => {}
+        Code::ConfirmedCorrected => form["fields"] = json!([{ "field": "address", "result": "differs" }]),
         Code::FieldMismatch => {
-            form["fields"] = json!([{ "field": "full_name", "result": "ok" }, { "field": "birth", "result": "differs" }]);
+            form["fields"] =
+                json!([{ "field": "full_name", "result": "ok" }, { "field": "birth", "result": "differs" }]);
         }
         Code::NotRegisteredHere | Code::Deregistered => {}
         Code::RecordError => {
@@ -240,10 +217,7 @@ pub(crate) fn give(request: RequestId, code: Code, evening: bool) -> Result<Give
             form["cause"] = json!("data_entry");
         }
     }
-    if matches!(
-        code,
-        Code::NotRegisteredHere | Code::Deregistered | Code::RecordError
-    ) {
+    if matches!(code, Code::NotRegisteredHere | Code::Deregistered | Code::RecordError) {
         form["approved_by"] = json!({ "role": "office_head", "handler": "tr-001" });
     }
     Ok(serde_json::from_value(form)?)
@@ -270,13 +244,7 @@ mod tests {
     use xacminh_contract::decode;
 
     fn right(rng: &mut StdRng) -> Submit {
-        submit(
-            &home_by_code("00004", date(2026, 11, 19)).unwrap(),
-            "TT-1",
-            date(2026, 11, 19),
-            rng,
-        )
-        .unwrap()
+        submit(&home_by_code("00004", date(2026, 11, 19)).unwrap(), "TT-1", date(2026, 11, 19), rng).unwrap()
     }
 
     #[test]
@@ -321,11 +289,7 @@ mod tests {
         for (code, _) in CODES {
             for evening in [false, true] {
                 let give = give(id, code, evening).unwrap();
-                assert_eq!(
-                    xacminh_domain::answer::check(&give.to_domain()),
-                    Ok(()),
-                    "{code:?}"
-                );
+                assert_eq!(xacminh_domain::answer::check(&give.to_domain()), Ok(()), "{code:?}");
             }
         }
     }

@@ -35,10 +35,7 @@ pub(crate) enum Expect {
 impl Expect {
     /// A receipt is owed whatever becomes of the command.
     pub(crate) fn owes_receipt(self) -> bool {
-        matches!(
-            self,
-            Self::Accepted | Self::AcceptedOr(_) | Self::Refused(_)
-        )
+        matches!(self, Self::Accepted | Self::AcceptedOr(_) | Self::Refused(_))
     }
 
     /// Whether a receipt is one of those expected.
@@ -50,8 +47,7 @@ impl Expect {
                 code.is_some_and(|code| codes.contains(&code))
             }
             (Self::Refused(expected), Outcome::Refused) => code == Some(expected),
-            (Self::Accepted | Self::Parked, _)
-            | (Self::Refused(_) | Self::Silence(_), Outcome::Accepted) => false,
+            (Self::Accepted | Self::Parked, _) | (Self::Refused(_) | Self::Silence(_), Outcome::Accepted) => false,
         }
     }
 }
@@ -88,11 +84,7 @@ pub(crate) struct Sent {
 impl Sent {
     /// The command's name without version, as in `request.submit`; empty for an unknown one.
     pub(crate) fn command(&self) -> &str {
-        self.sheet
-            .message_type
-            .strip_prefix("xacminh.")
-            .and_then(|t| t.strip_suffix(".v1"))
-            .unwrap_or_default()
+        self.sheet.message_type.strip_prefix("xacminh.").and_then(|t| t.strip_suffix(".v1")).unwrap_or_default()
     }
 
     /// Whether the broker can know whose it is and which.
@@ -102,9 +94,7 @@ impl Sent {
 
     /// It was accepted.
     pub(crate) fn is_accepted(&self) -> bool {
-        self.receipt
-            .as_ref()
-            .is_some_and(|item| item.outcome == Outcome::Accepted)
+        self.receipt.as_ref().is_some_and(|item| item.outcome == Outcome::Accepted)
     }
 }
 
@@ -146,9 +136,7 @@ impl Arrived {
             other => Ok(Self::Strange(format!("a message of type {other:?}"))),
         };
         // The library's words quote the body, which may name a person.
-        read.unwrap_or_else(|e| {
-            Self::Strange(format!("an unreadable {message_type} ({:?})", e.classify()))
-        })
+        read.unwrap_or_else(|e| Self::Strange(format!("an unreadable {message_type} ({:?})", e.classify())))
     }
 }
 
@@ -200,9 +188,7 @@ impl Ledger {
     /// Notes a command that is about to be sent.
     pub(crate) fn send(&mut self, key: String, sent: Sent, tally: &Tally) {
         tally.unconfirmed.fetch_add(1, Ordering::Relaxed);
-        tally
-            .awaited
-            .fetch_add(i64::from(sent.awaited), Ordering::Relaxed);
+        tally.awaited.fetch_add(i64::from(sent.awaited), Ordering::Relaxed);
         if sent.is_provable() && !key.ends_with('#') {
             tally.on_record.fetch_add(1, Ordering::Relaxed);
         }
@@ -239,10 +225,7 @@ impl Ledger {
 
     /// What is to be sent again on a new line, in the old order.
     pub(crate) fn unconfirmed(&mut self) -> Vec<String> {
-        let open = self
-            .order
-            .iter()
-            .filter(|key| self.sent.get(*key).is_some_and(|sent| !sent.confirmed));
+        let open = self.order.iter().filter(|key| self.sent.get(*key).is_some_and(|sent| !sent.confirmed));
         let open: Vec<String> = open.cloned().collect();
         for key in &open {
             if let Some(sent) = self.sent.get_mut(key) {
@@ -279,24 +262,12 @@ impl Ledger {
             before.altered |= before.body != body;
             return None;
         }
-        let came = Came {
-            body,
-            times: 1,
-            altered: false,
-            came_at: Instant::now(),
-        };
+        let came = Came { body, times: 1, altered: false, came_at: Instant::now() };
         self.came.insert(message_id.to_owned(), came);
         match &arrived {
-            Arrived::Request(d) => self
-                .requests
-                .entry(d.request_id.0)
-                .or_default()
-                .push(message_id.to_owned()),
+            Arrived::Request(d) => self.requests.entry(d.request_id.0).or_default().push(message_id.to_owned()),
             Arrived::Answer(d) => {
-                self.answers
-                    .entry(d.request_id.0)
-                    .or_default()
-                    .push((message_id.to_owned(), d.code));
+                self.answers.entry(d.request_id.0).or_default().push((message_id.to_owned(), d.code));
             }
             Arrived::Notice(items) => self.notices.extend(items.iter().cloned()),
             Arrived::Strange(what) => self.strange.push(what.clone()),
@@ -307,12 +278,8 @@ impl Ledger {
 
     fn receipt(&mut self, item: &Item, tally: &Tally) {
         let Some(sent) = self.receipt_for(item) else {
-            let code = item
-                .refusal
-                .as_ref()
-                .map_or("accepted", |r| r.code.as_str());
-            self.strange
-                .push(format!("a receipt ({code}) for a command never sent"));
+            let code = item.refusal.as_ref().map_or("accepted", |r| r.code.as_str());
+            self.strange.push(format!("a receipt ({code}) for a command never sent"));
             return;
         };
         if sent.awaited > 0 {
@@ -340,9 +307,9 @@ impl Ledger {
                 .order
                 .iter()
                 .find(|key| {
-                    self.sent.get(*key).is_some_and(|s| {
-                        s.receipt.is_none() && s.sheet.message_id.parse::<MessageId>().is_err()
-                    })
+                    self.sent
+                        .get(*key)
+                        .is_some_and(|s| s.receipt.is_none() && s.sheet.message_id.parse::<MessageId>().is_err())
                 })?
                 .clone(),
         };
@@ -383,7 +350,9 @@ mod tests {
     }
 
     fn accepted(at: &str) -> Vec<u8> {
-        json!({ "items": [{ "message_id": ID, "command": "request.submit", "outcome": "accepted", "at": at }] }).to_string().into()
+        json!({ "items": [{ "message_id": ID, "command": "request.submit", "outcome": "accepted", "at": at }] })
+            .to_string()
+            .into()
     }
 
     #[test]
@@ -394,20 +363,11 @@ mod tests {
         ledger.take("a", RECEIPT, accepted("2026-11-19T08:05:02+07:00"), &tally);
         assert_eq!(tally.awaited.load(Ordering::Relaxed), 0);
         assert!(ledger.repeat(ID, &tally));
-        assert_eq!(
-            (
-                tally.awaited.load(Ordering::Relaxed),
-                tally.unconfirmed.load(Ordering::Relaxed)
-            ),
-            (1, 1)
-        );
+        assert_eq!((tally.awaited.load(Ordering::Relaxed), tally.unconfirmed.load(Ordering::Relaxed)), (1, 1));
         ledger.take("b", RECEIPT, accepted("2026-11-19T08:05:02+07:00"), &tally);
         assert_eq!(ledger.sent[ID].differing, 0);
         ledger.take("c", RECEIPT, accepted("2026-11-19T08:05:03+07:00"), &tally);
-        assert_eq!(
-            ledger.sent[ID].differing, 1,
-            "another instant is another receipt"
-        );
+        assert_eq!(ledger.sent[ID].differing, 1, "another instant is another receipt");
     }
 
     #[test]
@@ -415,10 +375,7 @@ mod tests {
         let (tally, mut ledger) = (Tally::default(), Ledger::default());
         assert!(ledger.take("a", NOTICE, b"{}".to_vec(), &tally).is_some());
         assert!(ledger.take("a", NOTICE, b"{}".to_vec(), &tally).is_none());
-        assert_eq!(
-            (ledger.came["a"].times, ledger.came["a"].altered),
-            (2, false)
-        );
+        assert_eq!((ledger.came["a"].times, ledger.came["a"].altered), (2, false));
         assert!(ledger.take("a", NOTICE, b"{ }".to_vec(), &tally).is_none());
         assert!(ledger.came["a"].altered);
         assert_eq!(ledger.strange.len(), 1, "it could not be read");

@@ -14,8 +14,7 @@ use amqprs::channel::{
 use amqprs::connection::{Connection, OpenConnectionArguments};
 use amqprs::error::Error as AmqpError;
 use amqprs::{
-    Ack, BasicProperties, Cancel, Close, CloseChannel, DELIVERY_MODE_PERSISTENT, FieldTable,
-    FieldValue, Nack, Return,
+    Ack, BasicProperties, Cancel, Close, CloseChannel, DELIVERY_MODE_PERSISTENT, FieldTable, FieldValue, Nack, Return,
 };
 use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
@@ -97,19 +96,10 @@ pub struct Line {
 impl Line {
     /// Connects, and begins to read the inbox.
     pub async fn open(address: &Address) -> Result<Self> {
-        let mut arguments = OpenConnectionArguments::new(
-            &address.host,
-            address.port,
-            address.office.as_str(),
-            &address.password,
-        );
-        arguments
-            .virtual_host(&address.vhost)
-            .heartbeat(60)
-            .connection_name(address.office.as_str());
-        timeout(OPENING, Self::opened(address, &arguments))
-            .await
-            .context("RabbitMQ did not open the line in time")?
+        let mut arguments =
+            OpenConnectionArguments::new(&address.host, address.port, address.office.as_str(), &address.password);
+        arguments.virtual_host(&address.vhost).heartbeat(60).connection_name(address.office.as_str());
+        timeout(OPENING, Self::opened(address, &arguments)).await.context("RabbitMQ did not open the line in time")?
     }
 
     async fn opened(address: &Address, arguments: &OpenConnectionArguments) -> Result<Self> {
@@ -118,38 +108,19 @@ impl Line {
         connection.register_callback(Listener(say.clone())).await?;
         let channel = connection.open_channel(None).await?;
         channel.register_callback(Listener(say)).await?;
-        channel
-            .confirm_select(ConfirmSelectArguments::new(false))
-            .await?;
-        channel
-            .basic_qos(BasicQosArguments::new(0, PREFETCH, false))
-            .await?;
-        let consume = BasicConsumeArguments::new(&names::inbox(address.office), "")
-            .manual_ack(true)
-            .finish();
+        channel.confirm_select(ConfirmSelectArguments::new(false)).await?;
+        channel.basic_qos(BasicQosArguments::new(0, PREFETCH, false)).await?;
+        let consume = BasicConsumeArguments::new(&names::inbox(address.office), "").manual_ack(true).finish();
         let (_, inbox) = channel.basic_consume_rx(consume).await?;
-        Ok(Self {
-            _connection: connection,
-            channel,
-            office: address.office,
-            inbox,
-            words,
-            published: 0,
-        })
+        Ok(Self { _connection: connection, channel, office: address.office, inbox, words, published: 0 })
     }
 
     /// Publishes, and returns the delivery tag that its confirm will carry.
     pub async fn publish(&mut self, sheet: &Sheet) -> Result<u64> {
         ensure!(self.channel.is_open(), "the channel is closed");
         let mut headers = FieldTable::new();
-        let name = names::HEADER_TIME
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("a header name too long"))?;
-        let time = sheet
-            .time
-            .as_str()
-            .try_into()
-            .map_err(|_| anyhow::anyhow!("a header too long"))?;
+        let name = names::HEADER_TIME.try_into().map_err(|_| anyhow::anyhow!("a header name too long"))?;
+        let time = sheet.time.as_str().try_into().map_err(|_| anyhow::anyhow!("a header too long"))?;
         headers.insert(name, FieldValue::S(time));
         let mut properties = BasicProperties::default();
         properties
@@ -164,22 +135,15 @@ impl Line {
         if let Some(id) = &sheet.correlation_id {
             properties.with_correlation_id(id);
         }
-        let to = BasicPublishArguments::new(names::EXCHANGE_IN, &sheet.routing_key)
-            .mandatory(true)
-            .finish();
+        let to = BasicPublishArguments::new(names::EXCHANGE_IN, &sheet.routing_key).mandatory(true).finish();
         self.published += 1;
-        self.channel
-            .basic_publish(properties.finish(), sheet.body.clone(), to)
-            .await?;
+        self.channel.basic_publish(properties.finish(), sheet.body.clone(), to).await?;
         Ok(self.published)
     }
 
     /// The office's ledger has it.
     pub async fn ack(&self, tag: u64) -> Result<()> {
-        Ok(self
-            .channel
-            .basic_ack(BasicAckArguments::new(tag, false))
-            .await?)
+        Ok(self.channel.basic_ack(BasicAckArguments::new(tag, false)).await?)
     }
 
     /// Says goodbye.
@@ -218,37 +182,19 @@ impl ChannelCallback for Listener {
         Ok(())
     }
     async fn cancel(&mut self, _: &Channel, _: Cancel) -> Result<(), AmqpError> {
-        self.say(Word::Closed(
-            "the inbox's consumer was cancelled".to_owned(),
-        ));
+        self.say(Word::Closed("the inbox's consumer was cancelled".to_owned()));
         Ok(())
     }
     async fn flow(&mut self, _: &Channel, active: bool) -> Result<bool, AmqpError> {
         Ok(active)
     }
     async fn publish_ack(&mut self, _: &Channel, ack: Ack) {
-        self.say(Word::Confirm {
-            tag: ack.delivery_tag(),
-            multiple: ack.mutiple(),
-            taken: true,
-        });
+        self.say(Word::Confirm { tag: ack.delivery_tag(), multiple: ack.mutiple(), taken: true });
     }
     async fn publish_nack(&mut self, _: &Channel, nack: Nack) {
-        self.say(Word::Confirm {
-            tag: nack.delivery_tag(),
-            multiple: nack.multiple(),
-            taken: false,
-        });
+        self.say(Word::Confirm { tag: nack.delivery_tag(), multiple: nack.multiple(), taken: false });
     }
-    async fn publish_return(
-        &mut self,
-        _: &Channel,
-        _: Return,
-        properties: BasicProperties,
-        _: Vec<u8>,
-    ) {
-        self.say(Word::Returned(
-            properties.message_id().cloned().unwrap_or_default(),
-        ));
+    async fn publish_return(&mut self, _: &Channel, _: Return, properties: BasicProperties, _: Vec<u8>) {
+        self.say(Word::Returned(properties.message_id().cloned().unwrap_or_default()));
     }
 }

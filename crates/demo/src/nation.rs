@@ -41,14 +41,7 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
     let clients = connect(world, settings, &plan, &crew).await?;
     let readers: Vec<OfficeId> = clients.keys().copied().collect();
     let rng = StdRng::seed_from_u64(settings.seed.wrapping_add(1));
-    let mut stage = Stage::new(
-        homes,
-        plan,
-        clients,
-        crew.clone(),
-        rng,
-        home_by_code(&code, as_of)?,
-    );
+    let mut stage = Stage::new(homes, plan, clients, crew.clone(), rng, home_by_code(&code, as_of)?);
     stage.show.line(format_args!(
         "The nation: {} requests from {} wards to {} homes; {} homes silent, {} not even connected. {} offices connected in {:.1} s.",
         stage.plan.requests.len(),
@@ -88,13 +81,7 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
     report.notices_by_rung.fired = rungs::by_rung(&rows);
     notices(&books, homes, &mut report);
     let above = above(homes);
-    blame(
-        &mut report,
-        findings,
-        &rows,
-        &above,
-        stage.killed.at.is_some(),
-    );
+    blame(&mut report, findings, &rows, &above, stage.killed.at.is_some());
     report.wall_seconds = began.elapsed().as_secs_f64();
     report.write(&settings.run_dir)?;
     report.print(&mut stage.show, world.prefix());
@@ -127,12 +114,7 @@ fn after_the_kill(stage: &Stage<'_>) {
         return;
     };
     for client in stage.clients.values() {
-        for sent in client
-            .ledger()
-            .sent
-            .values_mut()
-            .filter(|sent| sent.handed_at >= killed_at)
-        {
+        for sent in client.ledger().sent.values_mut().filter(|sent| sent.handed_at >= killed_at) {
             sent.disturbed = true;
         }
     }
@@ -147,19 +129,12 @@ async fn connect<W: World>(
 ) -> Result<HashMap<OfficeId, Client>> {
     let gate = Arc::new(Semaphore::new(AT_A_TIME));
     let mut opening = JoinSet::new();
-    for office in world
-        .homes()
-        .iter()
-        .map(|home| home.office)
-        .filter(|office| !plan.unplugged.contains(office))
-    {
+    for office in world.homes().iter().map(|home| home.office).filter(|office| !plan.unplugged.contains(office)) {
         let address = address(world, settings, office)?;
         let (gate, crew, cuttable) = (gate.clone(), crew.clone(), plan.cuttable.contains(&office));
         opening.spawn(async move {
             let _one = gate.acquire().await?;
-            Client::connect(address, &crew, cuttable)
-                .await
-                .with_context(|| format!("{office} does not get through"))
+            Client::connect(address, &crew, cuttable).await.with_context(|| format!("{office} does not get through"))
         });
     }
     let mut clients = HashMap::new();
@@ -171,15 +146,8 @@ async fn connect<W: World>(
 }
 
 /// Where an office connects to.
-pub(crate) fn address<W: World>(
-    world: &W,
-    settings: &Settings,
-    office: OfficeId,
-) -> Result<Address> {
-    let password = world
-        .credentials()
-        .get(&office)
-        .with_context(|| format!("{office} has no password"))?;
+pub(crate) fn address<W: World>(world: &W, settings: &Settings, office: OfficeId) -> Result<Address> {
+    let password = world.credentials().get(&office).with_context(|| format!("{office} has no password"))?;
     Ok(Address {
         host: settings.amqp_host.clone(),
         port: settings.amqp_port,
@@ -192,21 +160,12 @@ pub(crate) fn address<W: World>(
 /// Who stands above each home.
 pub(crate) fn above(homes: &[HomeOffice]) -> Above {
     let (provinces, ministry) = superiors(homes);
-    let province = homes
-        .iter()
-        .filter(|h| h.is_home())
-        .filter_map(|h| Some((h.office, *provinces.get(&h.province)?)))
-        .collect();
+    let province =
+        homes.iter().filter(|h| h.is_home()).filter_map(|h| Some((h.office, *provinces.get(&h.province)?))).collect();
     Above { province, ministry }
 }
 
-fn blame(
-    report: &mut Report,
-    findings: Findings,
-    rows: &[crate::world::RungRow],
-    above: &Above,
-    killed: bool,
-) {
+fn blame(report: &mut Report, findings: Findings, rows: &[crate::world::RungRow], above: &Above, killed: bool) {
     let mut surprises = findings.surprises;
     if !killed {
         surprises.push("the product was never killed".to_owned());
@@ -215,23 +174,15 @@ fn blame(
     report.duplicate_effects = report.note("duplicate_effects", &findings.twice);
     report.surprises = report.note("surprises", &surprises);
     report.rungs_twice = report.note("rungs_twice", &rungs::twice(rows));
-    report.rung_mismatches = report.note(
-        "rung_mismatches",
-        &rungs::mismatches(&findings.requests, rows, above, end()),
-    );
+    report.rung_mismatches = report.note("rung_mismatches", &rungs::mismatches(&findings.requests, rows, above, end()));
 }
 
 fn notices(books: &HashMap<OfficeId, Ledger>, homes: &[HomeOffice], report: &mut Report) {
-    let kinds: HashMap<OfficeId, &str> =
-        homes.iter().map(|h| (h.office, h.kind.as_str())).collect();
+    let kinds: HashMap<OfficeId, &str> = homes.iter().map(|h| (h.office, h.kind.as_str())).collect();
     for (office, ledger) in books {
         let kind = kinds.get(office).copied().unwrap_or("unknown");
         for item in &ledger.notices {
-            let by_kind = report
-                .notices_by_rung
-                .received
-                .entry(item.topic.as_str().to_owned())
-                .or_default();
+            let by_kind = report.notices_by_rung.received.entry(item.topic.as_str().to_owned()).or_default();
             *by_kind.entry(kind.to_owned()).or_default() += 1;
         }
     }
@@ -239,17 +190,7 @@ fn notices(books: &HashMap<OfficeId, Ledger>, homes: &[HomeOffice], report: &mut
 
 fn messages(books: &HashMap<OfficeId, Ledger>) -> u64 {
     let count = |book: &Ledger| {
-        book.sent.len()
-            + book
-                .came
-                .values()
-                .map(|came| usize::try_from(came.times).unwrap_or(1))
-                .sum::<usize>()
+        book.sent.len() + book.came.values().map(|came| usize::try_from(came.times).unwrap_or(1)).sum::<usize>()
     };
-    books
-        .values()
-        .map(count)
-        .sum::<usize>()
-        .try_into()
-        .unwrap_or(u64::MAX)
+    books.values().map(count).sum::<usize>().try_into().unwrap_or(u64::MAX)
 }

@@ -14,23 +14,11 @@ use unicode_normalization::char::is_combining_mark;
 use xacminh_contract::request::{Home, Person};
 
 const FAMILY: [&str; 18] = [
-    "Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Hoàng", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ",
-    "Hồ", "Ngô", "Dương", "Lý", "Quách", "Khổng",
+    "Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Hoàng", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Hồ", "Ngô", "Dương",
+    "Lý", "Quách", "Khổng",
 ];
-const MIDDLE: [&str; 12] = [
-    "Thị",
-    "Văn",
-    "Hữu",
-    "Đức",
-    "Ngọc",
-    "Thị Bích",
-    "Xuân",
-    "Quốc",
-    "Thị Diệu",
-    "Công",
-    "Minh",
-    "Thị Tường",
-];
+const MIDDLE: [&str; 12] =
+    ["Thị", "Văn", "Hữu", "Đức", "Ngọc", "Thị Bích", "Xuân", "Quốc", "Thị Diệu", "Công", "Minh", "Thị Tường"];
 const GIVEN: [&str; 18] = [
     "Hương",
     "Nguyệt",
@@ -74,48 +62,22 @@ const STREETS: [&str; 8] = [
     "buôn Mẫu",
 ];
 const ORIGINS: [&str; 5] = ["Thái Bình", "Nghệ An", "Huế", "Bến Tre", "Cao Bằng"];
-const ABROAD: [(&str, &str); 5] = [
-    ("LA", "Viêng Chăn"),
-    ("KH", "ខេត្តតាកែវ"),
-    ("KR", "부산"),
-    ("TW", "高雄"),
-    ("CZ", "Plzeň, čtvrť Doubravka"),
-];
+const ABROAD: [(&str, &str); 5] =
+    [("LA", "Viêng Chăn"), ("KH", "ខេត្តតាកែវ"), ("KR", "부산"), ("TW", "高雄"), ("CZ", "Plzeň, čtvrť Doubravka")];
 
 /// Somebody. One in eleven has a rare name, one in forty comes from abroad, one in fifty knows
 /// only the year of birth, one in a hundred has no number.
 pub(crate) fn person(rng: &mut impl Rng) -> Result<Person> {
-    let born = date(
-        rng.random_range(1940..=2017),
-        rng.random_range(1..=12),
-        rng.random_range(1..=28),
-    );
+    let born = date(rng.random_range(1940..=2017), rng.random_range(1..=12), rng.random_range(1..=28));
     let century = u32::from(born.year() >= 2000) * 2 + rng.random_range(0..=1);
-    let person_no = format!(
-        "999{century}{:02}{:06}",
-        born.year() % 100,
-        rng.random_range(0..1_000_000)
-    );
+    let person_no = format!("999{century}{:02}{:06}", born.year() % 100, rng.random_range(0..1_000_000));
     let full_name = if rng.random_ratio(1, 11) {
         pick(&RARE, rng).to_owned()
     } else {
-        format!(
-            "{} {} {}",
-            pick(&FAMILY, rng),
-            pick(&MIDDLE, rng),
-            pick(&GIVEN, rng)
-        )
+        format!("{} {} {}", pick(&FAMILY, rng), pick(&MIDDLE, rng), pick(&GIVEN, rng))
     };
-    let (country, text) = if rng.random_ratio(1, 40) {
-        pick(&ABROAD, rng)
-    } else {
-        ("VN", pick(&ORIGINS, rng))
-    };
-    let birth = if rng.random_ratio(1, 50) {
-        born.year().to_string()
-    } else {
-        born.to_string()
-    };
+    let (country, text) = if rng.random_ratio(1, 40) { pick(&ABROAD, rng) } else { ("VN", pick(&ORIGINS, rng)) };
+    let birth = if rng.random_ratio(1, 50) { born.year().to_string() } else { born.to_string() };
     let mut form = json!({
         "full_name": full_name, "birth": birth,
         "address": format!("Số {} {}", rng.random_range(1..300), pick(&STREETS, rng)),
@@ -128,16 +90,9 @@ pub(crate) fn person(rng: &mut impl Rng) -> Result<Person> {
 }
 
 /// A home by the words of an old document.
-pub(crate) fn old_home(
-    (name, district, province): &(String, String, String),
-    tone_marks: bool,
-) -> Result<Home> {
+pub(crate) fn old_home((name, district, province): &(String, String, String), tone_marks: bool) -> Result<Home> {
     let write = |text: &str| {
-        if tone_marks {
-            text.to_owned()
-        } else {
-            without_marks(text)
-        }
+        if tone_marks { text.to_owned() } else { without_marks(text) }
     };
     Ok(serde_json::from_value(
         json!({ "name": write(name), "district": write(district), "province": write(province) }),
@@ -151,10 +106,7 @@ pub(crate) fn without_marks(text: &str) -> String {
         'Đ' => 'D',
         c => c,
     };
-    text.nfd()
-        .filter(|c| !is_combining_mark(*c))
-        .map(plain)
-        .collect()
+    text.nfd().filter(|c| !is_combining_mark(*c)).map(plain).collect()
 }
 
 fn pick<T: Copy>(from: &[T], rng: &mut impl Rng) -> T {
@@ -178,10 +130,7 @@ mod tests {
             };
             assert!(number.len() == 12 && number.starts_with("999"));
             let digit = |i: usize| i16::from(number.as_bytes()[i] - b'0');
-            assert_eq!(
-                1900 + digit(3) / 2 * 100 + digit(4) * 10 + digit(5),
-                person.birth.0.earliest().year()
-            );
+            assert_eq!(1900 + digit(3) / 2 * 100 + digit(4) * 10 + digit(5), person.birth.0.earliest().year());
         }
     }
 
@@ -189,18 +138,13 @@ mod tests {
     fn the_same_seed_gives_the_same_people() {
         let people = || {
             let mut rng = StdRng::seed_from_u64(3);
-            (0..50)
-                .map(|_| person(&mut rng).unwrap())
-                .collect::<Vec<_>>()
+            (0..50).map(|_| person(&mut rng).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(people(), people());
     }
 
     #[test]
     fn marks_are_dropped_and_letters_kept() {
-        assert_eq!(
-            without_marks("Phường Đồng Xuân, Quận Hoàn Kiếm"),
-            "Phuong Dong Xuan, Quan Hoan Kiem"
-        );
+        assert_eq!(without_marks("Phường Đồng Xuân, Quận Hoàn Kiếm"), "Phuong Dong Xuan, Quan Hoan Kiem");
     }
 }

@@ -73,18 +73,14 @@ impl Report {
     /// Notes offences of a kind; returns how many.
     pub(crate) fn note(&mut self, kind: &str, offences: &[String]) -> u64 {
         if !offences.is_empty() {
-            self.details.insert(
-                kind.to_owned(),
-                offences.iter().take(NAMED).cloned().collect(),
-            );
+            self.details.insert(kind.to_owned(), offences.iter().take(NAMED).cloned().collect());
         }
         offences.len().try_into().unwrap_or(u64::MAX)
     }
 
     /// Writes `report.json`.
     pub(crate) fn write(&self, run_dir: &Path) -> Result<()> {
-        fs::create_dir_all(run_dir)
-            .with_context(|| format!("{} cannot be made", run_dir.display()))?;
+        fs::create_dir_all(run_dir).with_context(|| format!("{} cannot be made", run_dir.display()))?;
         let path = run_dir.join("report.json");
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
@@ -114,24 +110,14 @@ impl Report {
         if broken.is_empty() {
             return Ok(());
         }
-        let first = self
-            .details
-            .values()
-            .flatten()
-            .take(5)
-            .cloned()
-            .collect::<Vec<_>>()
-            .join("\n  ");
+        let first = self.details.values().flatten().take(5).cloned().collect::<Vec<_>>().join("\n  ");
         bail!("promises were broken: {}\n  {first}", broken.join(", "))
     }
 
     /// The last page.
     pub(crate) fn print(&self, show: &mut Show, prefix: &str) {
         let s = self.sum;
-        show.line(format_args!(
-            "\nThe sum, from the ledgers of {} offices:",
-            self.clients
-        ));
+        show.line(format_args!("\nThe sum, from the ledgers of {} offices:", self.clients));
         show.line(format_args!(
             "  submitted {} {} the sum of",
             s.submitted,
@@ -149,21 +135,14 @@ impl Report {
         }
         show.line(format_args!(
             "  lost {}, effects twice {}, rungs twice {}, rungs beside the table {}, surprises {}",
-            self.lost,
-            self.duplicate_effects,
-            self.rungs_twice,
-            self.rung_mismatches,
-            self.surprises
+            self.lost, self.duplicate_effects, self.rungs_twice, self.rung_mismatches, self.surprises
         ));
         show.line(format_args!("\nWhat a supervisor sees:"));
         table(show, "late, by reason", &self.seen.late_by_reason);
         table(show, "who has most of it now", &self.seen.holders);
         table(show, "due next", &self.seen.due_next);
         for (topic, receivers) in &self.notices_by_rung.received {
-            let to: Vec<String> = receivers
-                .iter()
-                .map(|(kind, n)| format!("{n} to {kind}"))
-                .collect();
+            let to: Vec<String> = receivers.iter().map(|(kind, n)| format!("{n} to {kind}")).collect();
             show.line(format_args!("  notices {topic:<18} {}", to.join(", ")));
         }
         show.line(format_args!("\nWhat an operator sees:"));
@@ -224,10 +203,7 @@ mod tests {
 
     #[test]
     fn a_broken_promise_fails() {
-        let mut report = Report {
-            sum_is_exact: true,
-            ..Report::default()
-        };
+        let mut report = Report { sum_is_exact: true, ..Report::default() };
         assert!(report.judge().is_ok());
         report.lost = report.note("lost", &["x: never came".to_owned()]);
         let said = report.judge().unwrap_err().to_string();

@@ -17,21 +17,15 @@ const JUDGED: [&str; 3] = ["accept_due", "answer_due_day", "answer_due"];
 /// Rows that fired twice.
 pub(crate) fn twice(rows: &[RungRow]) -> Vec<String> {
     let mut seen = HashSet::new();
-    let again = rows
-        .iter()
-        .filter(|row| !seen.insert((row.request, row.trigger.as_str(), row.rung)));
-    again
-        .map(|row| format!("{}: {} {} fired twice", row.request, row.trigger, row.rung))
-        .collect()
+    let again = rows.iter().filter(|row| !seen.insert((row.request, row.trigger.as_str(), row.rung)));
+    again.map(|row| format!("{}: {} {} fired twice", row.request, row.trigger, row.rung)).collect()
 }
 
 /// How often each rung fired.
 pub(crate) fn by_rung(rows: &[RungRow]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for row in rows {
-        *counts
-            .entry(format!("{}/{}", row.trigger, row.rung))
-            .or_default() += 1;
+        *counts.entry(format!("{}/{}", row.trigger, row.rung)).or_default() += 1;
     }
     counts
 }
@@ -45,17 +39,9 @@ pub(crate) struct Above {
 }
 
 /// Requests whose rungs are not those of the table.
-pub(crate) fn mismatches(
-    requests: &[Ended],
-    rows: &[RungRow],
-    above: &Above,
-    end: Timestamp,
-) -> Vec<String> {
+pub(crate) fn mismatches(requests: &[Ended], rows: &[RungRow], above: &Above, end: Timestamp) -> Vec<String> {
     let mut by_request: HashMap<RequestId, Vec<&RungRow>> = HashMap::new();
-    for row in rows
-        .iter()
-        .filter(|row| JUDGED.contains(&row.trigger.as_str()))
-    {
+    for row in rows.iter().filter(|row| JUDGED.contains(&row.trigger.as_str())) {
         by_request.entry(row.request).or_default().push(row);
     }
     let mut wrong = Vec::new();
@@ -66,49 +52,25 @@ pub(crate) fn mismatches(
             wrong.push(format!("{}: {why}", ended.request));
         }
     }
-    wrong.extend(
-        by_request
-            .into_keys()
-            .map(|id| format!("{id}: rungs of a request that no ward sent")),
-    );
+    wrong.extend(by_request.into_keys().map(|id| format!("{id}: rungs of a request that no ward sent")));
     wrong
 }
 
 fn agree(ended: &Ended, fired: &[&RungRow], above: &Above, end: Timestamp) -> Result<(), String> {
     let Some(row) = ended.start_on.and_then(row_of) else {
-        return if fired.is_empty() {
-            Ok(())
-        } else {
-            Err("rungs without a clock".to_owned())
-        };
+        return if fired.is_empty() { Ok(()) } else { Err("rungs without a clock".to_owned()) };
     };
-    let expected: Vec<Rung> = row
-        .rungs()
-        .into_iter()
-        .filter(|rung| must_fire(ended, rung, end))
-        .collect();
-    let is: Vec<Rung> = fired
-        .iter()
-        .map(|row| (known(&row.trigger), row.rung, row.due_at))
-        .collect();
+    let expected: Vec<Rung> = row.rungs().into_iter().filter(|rung| must_fire(ended, rung, end)).collect();
+    let is: Vec<Rung> = fired.iter().map(|row| (known(&row.trigger), row.rung, row.due_at)).collect();
     if is != expected {
-        return Err(format!(
-            "started {}, fired {is:?}, by the table {expected:?}",
-            row.start_on
-        ));
+        return Err(format!("started {}, fired {is:?}, by the table {expected:?}", row.start_on));
     }
     for rung in fired {
         if rung.fired_at < rung.due_at || rung.fired_at > rung.due_at + SLACK {
-            return Err(format!(
-                "{} {} was due {} and fired {}",
-                rung.trigger, rung.rung, rung.due_at, rung.fired_at
-            ));
+            return Err(format!("{} {} was due {} and fired {}", rung.trigger, rung.rung, rung.due_at, rung.fired_at));
         }
         if day(rung.clock_start) != row.start_on {
-            return Err(format!(
-                "{} {} counts from {}",
-                rung.trigger, rung.rung, rung.clock_start
-            ));
+            return Err(format!("{} {} counts from {}", rung.trigger, rung.rung, rung.clock_start));
         }
         let target = match (rung.trigger.as_str(), rung.rung) {
             ("answer_due", 1) => above.province.get(&ended.home).copied(),
@@ -116,10 +78,7 @@ fn agree(ended: &Ended, fired: &[&RungRow], above: &Above, end: Timestamp) -> Re
             _ => continue,
         };
         if target.is_some() && rung.target != target {
-            return Err(format!(
-                "{} {} pressed another office",
-                rung.trigger, rung.rung
-            ));
+            return Err(format!("{} {} pressed another office", rung.trigger, rung.rung));
         }
     }
     Ok(())
@@ -132,10 +91,7 @@ fn must_fire(ended: &Ended, (trigger, _, at): &Rung, end: Timestamp) -> bool {
 }
 
 fn known(trigger: &str) -> &'static str {
-    JUDGED
-        .into_iter()
-        .find(|word| *word == trigger)
-        .unwrap_or("?")
+    JUDGED.into_iter().find(|word| *word == trigger).unwrap_or("?")
 }
 
 #[cfg(test)]
@@ -174,18 +130,8 @@ mod tests {
         vec![
             rung("accept_due", 0, "2026-11-21T00:00:00+07:00", None),
             rung("answer_due_day", 0, "2026-11-23T08:00:00+07:00", None),
-            rung(
-                "answer_due",
-                1,
-                "2026-11-24T00:00:00+07:00",
-                Some("vppppppp"),
-            ),
-            rung(
-                "answer_due",
-                2,
-                "2026-11-26T00:00:00+07:00",
-                Some("vpcccccc"),
-            ),
+            rung("answer_due", 1, "2026-11-24T00:00:00+07:00", Some("vppppppp")),
+            rung("answer_due", 2, "2026-11-26T00:00:00+07:00", Some("vpcccccc")),
         ]
     }
 
@@ -198,10 +144,7 @@ mod tests {
 
     #[test]
     fn a_silent_request_climbs_as_the_table_says() {
-        assert_eq!(
-            mismatches(&[silent()], &climbed(), &above(), end()),
-            Vec::<String>::new()
-        );
+        assert_eq!(mismatches(&[silent()], &climbed(), &above(), end()), Vec::<String>::new());
         assert_eq!(twice(&climbed()), Vec::<String>::new());
     }
 
@@ -213,14 +156,8 @@ mod tests {
             mismatches(&[silent()], &rows, &above(), end()).len()
         };
         assert_eq!(wrong(|rows| rows.truncate(3)), 1);
-        assert_eq!(
-            wrong(|rows| rows[3].due_at = "2026-11-25T00:00:00+07:00".parse().unwrap()),
-            1
-        );
-        assert_eq!(
-            wrong(|rows| rows[2].fired_at += SignedDuration::from_secs(61)),
-            1
-        );
+        assert_eq!(wrong(|rows| rows[3].due_at = "2026-11-25T00:00:00+07:00".parse().unwrap()), 1);
+        assert_eq!(wrong(|rows| rows[2].fired_at += SignedDuration::from_secs(61)), 1);
         assert_eq!(wrong(|rows| rows[2].target = Some(office("vpqqqqqq"))), 1);
         let again = [climbed(), climbed()].concat();
         assert_eq!(twice(&again).len(), 4);
@@ -234,13 +171,7 @@ mod tests {
             ..silent()
         };
         let fired: Vec<RungRow> = climbed().drain(1..3).collect();
-        assert_eq!(
-            mismatches(&[answered], &fired, &above(), end()),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            mismatches(&[answered], &climbed(), &above(), end()).len(),
-            1
-        );
+        assert_eq!(mismatches(&[answered], &fired, &above(), end()), Vec::<String>::new());
+        assert_eq!(mismatches(&[answered], &climbed(), &above(), end()).len(), 1);
     }
 }

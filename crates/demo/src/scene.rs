@@ -46,9 +46,7 @@ impl Cast for Scene {
                 self.hopes = self.hopes.saturating_sub(1);
                 self.answers.insert(deliver.request_id.0, *deliver);
             }
-            Arrived::Notice(items) => self
-                .notices
-                .extend(items.into_iter().map(|item| (office, item))),
+            Arrived::Notice(items) => self.notices.extend(items.into_iter().map(|item| (office, item))),
             Arrived::Receipt(_) => {}
             Arrived::Strange(what) => anyhow::bail!("{office} got {what}"),
         }
@@ -70,9 +68,7 @@ impl Cast for Scene {
 
 impl Scene {
     fn client(&self, office: OfficeId) -> Result<&Client> {
-        self.clients
-            .get(&office)
-            .with_context(|| format!("{office} is not in the story"))
+        self.clients.get(&office).with_context(|| format!("{office} is not in the story"))
     }
 }
 
@@ -108,20 +104,13 @@ impl<'w, W: World> Telling<'w, W> {
             notices: Vec::new(),
         };
         for office in offices {
-            let client =
-                Client::connect(address(world, settings, office.office)?, &crew, false).await?;
+            let client = Client::connect(address(world, settings, office.office)?, &crew, false).await?;
             scene.clients.insert(office.office, client);
             scene.names.insert(office.office, office.name.clone());
         }
         let readers = scene.clients.keys().copied().collect();
         let driver = Driver::new(world, crew, arrivals, readers);
-        Ok(Self {
-            driver,
-            scene,
-            show: Show::new(),
-            rungs: HashSet::new(),
-            notices: 0,
-        })
+        Ok(Self { driver, scene, show: Show::new(), rungs: HashSet::new(), notices: 0 })
     }
 
     /// Says something that happens now.
@@ -142,10 +131,7 @@ impl<'w, W: World> Telling<'w, W> {
         }
         self.driver.live(&mut self.scene, true).await?;
         for row in self.driver.world.rungs().await? {
-            if self
-                .rungs
-                .insert((row.request, row.trigger.clone(), row.rung))
-            {
+            if self.rungs.insert((row.request, row.trigger.clone(), row.rung)) {
                 self.fired(&row);
             }
         }
@@ -153,40 +139,26 @@ impl<'w, W: World> Telling<'w, W> {
             self.notices += 1;
             let topic = match item.topic {
                 Topic::Withdrawn => continue,
-                Topic::AcceptOverdue
-                | Topic::AnswerDueToday
-                | Topic::OfficeSilent
-                | Topic::FileOverdue => item.topic.as_str(),
+                Topic::AcceptOverdue | Topic::AnswerDueToday | Topic::OfficeSilent | Topic::FileOverdue => {
+                    item.topic.as_str()
+                }
             };
-            let text = format!(
-                "notice to {} ({topic}): {}",
-                self.name(office),
-                item.sentence
-            );
+            let text = format!("notice to {} ({topic}): {}", self.name(office), item.sentence);
             self.say(&text);
         }
         Ok(())
     }
 
     fn fired(&mut self, row: &RungRow) {
-        let whom = row
-            .target
-            .map_or_else(|| "–".to_owned(), |office| self.name(office));
+        let whom = row.target.map_or_else(|| "–".to_owned(), |office| self.name(office));
         let due = due_face(row.due_at);
-        let text = format!(
-            "rung {} of {} fires, due {due}: {whom}",
-            row.rung, row.trigger
-        );
+        let text = format!("rung {} of {} fires, due {due}: {whom}", row.rung, row.trigger);
         self.say(&text);
     }
 
     /// An office's name.
     pub(crate) fn name(&self, office: OfficeId) -> String {
-        self.scene
-            .names
-            .get(&office)
-            .cloned()
-            .unwrap_or_else(|| office.to_string())
+        self.scene.names.get(&office).cloned().unwrap_or_else(|| office.to_string())
     }
 
     /// Sends a command, waits until all is done, and gives its receipt, if one came, with its
@@ -201,10 +173,7 @@ impl<'w, W: World> Telling<'w, W> {
         let key = self.scene.client(office)?.send(draft);
         self.driver.live(&mut self.scene, true).await?;
         let ledger = self.scene.client(office)?.ledger();
-        let sent = ledger
-            .sent
-            .get(&key)
-            .context("what was sent is in the ledger")?;
+        let sent = ledger.sent.get(&key).context("what was sent is in the ledger")?;
         let receipt = sent.receipt.clone().zip(sent.receipt_ms);
         drop(ledger);
         Ok((key, receipt))

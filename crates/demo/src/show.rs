@@ -13,19 +13,12 @@ pub(crate) struct Show {
 impl Show {
     /// Standard output.
     pub(crate) fn new() -> Self {
-        Self {
-            terminal: stdout().is_terminal(),
-            live: false,
-        }
+        Self { terminal: stdout().is_terminal(), live: false }
     }
 
     /// A line that stays.
     pub(crate) fn line(&mut self, text: Arguments<'_>) {
-        let clear = if std::mem::take(&mut self.live) {
-            "\r\x1b[2K"
-        } else {
-            ""
-        };
+        let clear = if std::mem::take(&mut self.live) { "\r\x1b[2K" } else { "" };
         // A closed pipe is no reason to stop the demo.
         let _ = writeln!(stdout(), "{clear}{text}");
     }
@@ -33,11 +26,7 @@ impl Show {
     /// The line that says how it is going.
     pub(crate) fn live(&mut self, text: Arguments<'_>) {
         let mut out = stdout();
-        let _ = if self.terminal {
-            write!(out, "\r\x1b[2K{text}")
-        } else {
-            writeln!(out, "{text}")
-        };
+        let _ = if self.terminal { write!(out, "\r\x1b[2K{text}") } else { writeln!(out, "{text}") };
         let _ = out.flush();
         self.live = self.terminal;
     }

@@ -84,9 +84,7 @@ impl Row {
 
 /// An hour of a day in Vietnam.
 pub(crate) fn at(on: Date, hour: i8) -> Timestamp {
-    offset(7)
-        .to_timestamp(on.at(hour, 0, 0, 0))
-        .unwrap_or(Timestamp::MAX)
+    offset(7).to_timestamp(on.at(hour, 0, 0, 0)).unwrap_or(Timestamp::MAX)
 }
 
 /// 24:00 of a day in Vietnam.
@@ -115,11 +113,7 @@ pub(crate) fn number_of(on: Date) -> Option<usize> {
 pub(crate) fn day_after_four_hours(sent_at: Timestamp) -> Option<Date> {
     let on = day(sent_at);
     let next = WORKED.into_iter().find(|worked| *worked > on);
-    if number_of(on).is_some() && sent_at <= at(on, 13) {
-        Some(on)
-    } else {
-        next
-    }
+    if number_of(on).is_some() && sent_at <= at(on, 13) { Some(on) } else { next }
 }
 
 /// A stop of the clock.
@@ -143,21 +137,12 @@ pub(crate) fn stops() -> Vec<Stop> {
         match number_of(on) {
             Some(number) => {
                 for (hour, part) in [(8, Some(0)), (12, None), (13, Some(1)), (17, Some(2))] {
-                    stops.push(Stop {
-                        at: at(on, hour),
-                        session: part.map(|part| number * A_DAY + part),
-                    });
+                    stops.push(Stop { at: at(on, hour), session: part.map(|part| number * A_DAY + part) });
                 }
             }
-            None => stops.push(Stop {
-                at: at(on, 8),
-                session: None,
-            }),
+            None => stops.push(Stop { at: at(on, 8), session: None }),
         }
-        stops.push(Stop {
-            at: midnight_after(on),
-            session: None,
-        });
+        stops.push(Stop { at: midnight_after(on), session: None });
     }
     stops.retain(|stop| stop.at <= end());
     stops
@@ -213,19 +198,10 @@ mod tests {
     #[test]
     fn the_table_says_what_was_promised() {
         let row = row_of(date(2026, 11, 19)).unwrap();
-        assert_eq!(
-            (row.accept_on, row.answer_on),
-            (date(2026, 11, 20), date(2026, 11, 23))
-        );
+        assert_eq!((row.accept_on, row.answer_on), (date(2026, 11, 20), date(2026, 11, 23)));
         let rungs = row.rungs();
-        assert_eq!(
-            rungs[2],
-            ("answer_due", 1, instant("2026-11-24T00:00:00+07:00"))
-        );
-        assert_eq!(
-            rungs[3],
-            ("answer_due", 2, instant("2026-11-26T00:00:00+07:00"))
-        );
+        assert_eq!(rungs[2], ("answer_due", 1, instant("2026-11-24T00:00:00+07:00")));
+        assert_eq!(rungs[3], ("answer_due", 2, instant("2026-11-26T00:00:00+07:00")));
         let friday = row_of(date(2026, 11, 20)).unwrap();
         for weekend in [date(2026, 11, 21), date(2026, 11, 22)] {
             assert_eq!(row_of(weekend).unwrap().rungs(), friday.rungs());
@@ -233,21 +209,14 @@ mod tests {
         assert!(friday.rungs()[3].2 == instant("2026-11-27T00:00:00+07:00"));
         let monday = row_of(date(2026, 11, 23)).unwrap();
         assert_eq!(monday.answer_on, date(2026, 11, 26));
-        assert!(
-            monday.rungs()[3].2 > end(),
-            "C06 hears of Monday's only after the end"
-        );
+        assert!(monday.rungs()[3].2 > end(), "C06 hears of Monday's only after the end");
         assert!(row_of(date(2026, 11, 25)).unwrap().rungs()[2].2 > end());
     }
 
     #[test]
     fn every_row_keeps_its_order() {
         for row in TABLE {
-            assert!(
-                row.start_on < row.accept_on
-                    && row.accept_on < row.answer_on
-                    && row.answer_on < row.ministry_on
-            );
+            assert!(row.start_on < row.accept_on && row.accept_on < row.answer_on && row.answer_on < row.ministry_on);
             for on in [row.accept_on, row.answer_on, row.ministry_on] {
                 assert!(number_of(on).is_some(), "{on} is worked");
             }
@@ -260,11 +229,7 @@ mod tests {
         assert_eq!(four("2026-11-19T08:00:05+07:00"), date(2026, 11, 19));
         assert_eq!(four("2026-11-19T14:00:00+07:00"), date(2026, 11, 20));
         assert_eq!(four("2026-11-20T13:00:05+07:00"), date(2026, 11, 23));
-        assert_eq!(
-            four("2026-11-23T13:00:05+07:00"),
-            date(2026, 11, 25),
-            "over the holiday"
-        );
+        assert_eq!(four("2026-11-23T13:00:05+07:00"), date(2026, 11, 25), "over the holiday");
         assert_eq!(four("2026-11-21T10:00:00+07:00"), date(2026, 11, 23));
     }
 
@@ -278,15 +243,9 @@ mod tests {
             assert!(stops.iter().any(|stop| stop.at == midnight_after(on)));
             assert!(stops.iter().any(|stop| stop.at == at(on, 8)));
         }
-        assert_eq!(
-            stops.iter().filter_map(|stop| stop.session).max(),
-            Some(SESSIONS)
-        );
+        assert_eq!(stops.iter().filter_map(|stop| stop.session).max(), Some(SESSIONS));
         assert_eq!(clock_face(start()), "Thu 19/11 08:00:00");
         assert_eq!(due_face(start()), "Thu 19/11 08:00:00");
-        assert_eq!(
-            due_face(midnight_after(date(2026, 11, 23))),
-            "Mon 23/11 24:00"
-        );
+        assert_eq!(due_face(midnight_after(date(2026, 11, 23))), "Mon 23/11 24:00");
     }
 }

@@ -132,11 +132,7 @@ pub trait World: Send + Sync {
 
     /// What the product still has in hand. `readers` are the offices whose inboxes count; it is
     /// often empty, because asking about all of them takes time.
-    fn standing(
-        &self,
-        now: Timestamp,
-        readers: &[OfficeId],
-    ) -> impl Future<Output = anyhow::Result<Standing>> + Send;
+    fn standing(&self, now: Timestamp, readers: &[OfficeId]) -> impl Future<Output = anyhow::Result<Standing>> + Send;
 
     /// Ends the product's process without a word.
     fn kill_9(&self) -> impl Future<Output = anyhow::Result<()>> + Send;

@@ -24,11 +24,7 @@ fn weight(k: usize, s: f64) -> f64 {
 }
 
 /// The nearest whole number.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "between 0 and a u32 by construction"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a u32 by construction")]
 fn whole(x: f64) -> u32 {
     x.round().clamp(0.0, f64::from(u32::MAX)) as u32
 }
@@ -39,13 +35,7 @@ mod tests {
 
     #[test]
     fn shares_add_up() {
-        for (total, n, s) in [
-            (10_000, 300, 0.6),
-            (10_000, 3_319, 0.4),
-            (7, 300, 0.6),
-            (0, 5, 1.0),
-            (9_999, 1, 0.4),
-        ] {
+        for (total, n, s) in [(10_000, 300, 0.6), (10_000, 3_319, 0.4), (7, 300, 0.6), (0, 5, 1.0), (9_999, 1, 0.4)] {
             let shares = split(total, n, s);
             assert_eq!(shares.len(), n);
             assert_eq!(shares.iter().sum::<u32>(), total, "{total} among {n}");

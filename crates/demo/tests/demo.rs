@@ -7,11 +7,7 @@
     clippy::cast_possible_truncation,
     reason = "a test fails by panicking"
 )]
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    reason = "nothing here is anybody's interface"
-)]
+#![allow(missing_docs, unreachable_pub, reason = "nothing here is anybody's interface")]
 
 mod product;
 
@@ -56,27 +52,12 @@ impl Small {
         let clock = SteppedClock::create(&dir.join("clock"), xacminh_demo::start())?;
         let product = Product::new(servers.bus_settings(), clock.clone(), homes.clone(), fault);
         product.start().await?;
-        Ok(Self {
-            servers,
-            passwords,
-            homes,
-            clock,
-            product,
-            probe: bus.inbox_probe(),
-            dir,
-        })
+        Ok(Self { servers, passwords, homes, clock, product, probe: bus.inbox_probe(), dir })
     }
 
     fn settings(&self, requests: u32, wards: u32) -> Settings {
         let url = self.servers.amqp_url();
-        let host = url
-            .rsplit_once('@')
-            .unwrap()
-            .1
-            .split('/')
-            .next()
-            .unwrap()
-            .to_owned();
+        let host = url.rsplit_once('@').unwrap().1.split('/').next().unwrap().to_owned();
         let (amqp_host, port) = host.split_once(':').unwrap();
         let amqp_host = amqp_host.to_owned();
         Settings {
@@ -127,19 +108,10 @@ impl World for Small {
         &self.clock
     }
     async fn standing(&self, now: Timestamp, readers: &[OfficeId]) -> Result<Standing> {
-        let work = [
-            names::QUEUE_INTAKE,
-            names::QUEUE_BULK,
-            names::QUEUE_ANSWERING,
-            names::QUEUE_UNROUTED,
-        ];
+        let work = [names::QUEUE_INTAKE, names::QUEUE_BULK, names::QUEUE_ANSWERING, names::QUEUE_UNROUTED];
         let work_queues = self.waiting(work.map(str::to_owned).to_vec())?;
         let inboxes = self.waiting(readers.iter().map(|o| names::inbox(*o)).collect())?;
-        Ok(Standing {
-            work_queues,
-            inboxes,
-            ..self.product.standing(now)
-        })
+        Ok(Standing { work_queues, inboxes, ..self.product.standing(now) })
     }
     async fn kill_9(&self) -> Result<()> {
         self.product.kill();
@@ -181,24 +153,15 @@ async fn a_product_that_keeps_its_promises_passes() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_that_loses_requests_is_found_out() -> Result<()> {
     let world = Small::new("loses", 60, Fault::LosesRequests).await?;
-    let said = nation(&world, &world.settings(400, 20))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        said.contains("lost = ") && !said.contains("duplicate"),
-        "{said}"
-    );
+    let said = nation(&world, &world.settings(400, 20)).await.unwrap_err().to_string();
+    assert!(said.contains("lost = ") && !said.contains("duplicate"), "{said}");
     world.end().await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_product_that_forgets_its_receipts_is_found_out() -> Result<()> {
     let world = Small::new("forgets", 60, Fault::NewReceipts).await?;
-    let said = nation(&world, &world.settings(400, 20))
-        .await
-        .unwrap_err()
-        .to_string();
+    let said = nation(&world, &world.settings(400, 20)).await.unwrap_err().to_string();
     assert!(said.contains("duplicate_effects = "), "{said}");
     world.end().await
 }
@@ -209,9 +172,6 @@ async fn a_product_that_forgets_its_receipts_is_found_out() -> Result<()> {
 async fn ten_thousand_requests_take_about_a_minute() -> Result<()> {
     let world = Small::new("large", 650, Fault::None).await?;
     let report = nation(&world, &world.settings(10_000, 300)).await?;
-    assert!(
-        report.wall_seconds < 100.0 && report.killed_with_in_flight >= 1_000,
-        "{report:?}"
-    );
+    assert!(report.wall_seconds < 100.0 && report.killed_with_in_flight >= 1_000, "{report:?}");
     world.end().await
 }

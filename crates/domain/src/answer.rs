@@ -300,7 +300,11 @@ mod tests {
     #[test]
     fn the_citizen_reads_only_the_fields_in_doubt() {
         let a03 = Answer {
-            fields: vec![(Field::FullName, FieldResult::Ok), (Field::Birth, FieldResult::Differs), (Field::Address, FieldResult::NotHeld)],
+            fields: vec![
+                (Field::FullName, FieldResult::Ok),
+                (Field::Birth, FieldResult::Differs),
+                (Field::Address, FieldResult::NotHeld),
+            ],
             ..answer(AnswerCode::FieldMismatch)
         };
         assert_eq!(muc(&a03).as_deref(), Some("ngày sinh, địa chỉ thường trú"));

@@ -32,9 +32,9 @@ impl Deadline {
             // With no days at all it is due on the day itself, were it worked.
             TimeLimit::WorkingDays(0) | TimeLimit::CalendarDays(0) => calendar.roll_forward(start),
             TimeLimit::WorkingDays(n) => calendar.nth_working_day_after(start, n),
-            TimeLimit::CalendarDays(n) => calendar.roll_forward(
-                start.saturating_add(jiff::SignedDuration::from_secs(i64::from(n) * 86_400)),
-            ),
+            TimeLimit::CalendarDays(n) => {
+                calendar.roll_forward(start.saturating_add(jiff::SignedDuration::from_secs(i64::from(n) * 86_400)))
+            }
         };
         Self { on, due_at: end_of_day(on), calendar: calendar.version().clone() }
     }

@@ -79,8 +79,9 @@ pub fn plan(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Vec<P
                 Some(due) => (request.at.submitted, due.due_at),
                 None => continue,
             },
-            (Trigger::NotReceived, Some(_))
-            | (Trigger::AcceptDue | Trigger::AnswerDueDay | Trigger::AnswerDue, _) => continue,
+            (Trigger::NotReceived, Some(_)) | (Trigger::AcceptDue | Trigger::AnswerDueDay | Trigger::AnswerDue, _) => {
+                continue;
+            }
         };
         let next = Planned { trigger: row.trigger, rung: row.rung, clock_start, due_at, target: row.target };
         if !request.fired.iter().any(|fired| next.is(fired)) {

@@ -39,10 +39,7 @@ impl MessageId {
     /// The instant the id carries, in whole milliseconds of UTC.
     pub fn at(self) -> Timestamp {
         let ms = self.0.as_u128() >> 80;
-        i64::try_from(ms)
-            .ok()
-            .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-            .unwrap_or(Timestamp::MAX)
+        i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -124,8 +121,7 @@ impl FromStr for OfficeId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let bytes: [u8; 8] = text.as_bytes().try_into().map_err(|_| IdError::NotOffice)?;
-        let well_formed = bytes.starts_with(b"vp")
-            && bytes[2..].iter().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'9'));
+        let well_formed = bytes.starts_with(b"vp") && bytes[2..].iter().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'9'));
         if well_formed { Ok(Self(bytes)) } else { Err(IdError::NotOffice) }
     }
 }

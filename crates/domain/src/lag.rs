@@ -26,8 +26,7 @@ pub enum Segment {
 
 impl Segment {
     /// All segments, in order.
-    pub const ALL: [Self; 6] =
-        [Self::Ask, Self::Send, Self::Transport, Self::Unopened, Self::Work, Self::Unread];
+    pub const ALL: [Self; 6] = [Self::Ask, Self::Send, Self::Transport, Self::Unopened, Self::Work, Self::Unread];
 
     /// The label used in metrics and reports.
     pub fn as_str(self) -> &'static str {

@@ -4,7 +4,7 @@
 //! no marks at all. [`marked`] unifies what carries no meaning and keeps the marks; [`bare`] drops
 //! the marks too.
 
-use unicode_normalization::{UnicodeNormalization, is_nfc_quick, IsNormalized};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// How alike two names of a person are (handbook §7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn the_place_of_the_tone_mark_does_not_matter() {
-        for (a, b) in [("Hoà", "hòa"), ("Thuỷ", "Thủy"), ("Khoẻ", "khỏe"), ("Quý", "Qúy"), ("Hiệp Hoà", "HIỆP HÒA")] {
+        for (a, b) in [("Hoà", "hòa"), ("Thuỷ", "Thủy"), ("Khoẻ", "khỏe"), ("Quý", "Qúy"), ("Hiệp Hoà", "HIỆP HÒA")]
+        {
             assert_eq!(marked(a), marked(b));
         }
         assert_ne!(marked("Hòa"), marked("Hóa"));

@@ -29,9 +29,7 @@ impl PartialDate {
 
     /// Reads `YYYY`, `YYYY-MM` or `YYYY-MM-DD`; a day that does not exist is refused.
     pub fn parse(text: &str) -> Option<Self> {
-        let number = |s: &str| {
-            s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<i16>().ok()).flatten()
-        };
+        let number = |s: &str| s.bytes().all(|b| b.is_ascii_digit()).then(|| s.parse::<i16>().ok()).flatten();
         match text.len() {
             4 => number(text).filter(|y| *y >= 1850).map(Self::Year),
             7 => {
@@ -138,8 +136,8 @@ pub fn check(
 /// birth alone counts from its first day, so that a doubt is never an exemption.
 pub fn is_under_age(birth: PartialDate, on: Date, years: i16) -> bool {
     let born = birth.earliest();
-    let birthday = Date::new(born.year() + years, born.month(), born.day())
-        .or_else(|_| Date::new(born.year() + years, 3, 1)); // born on 29 February
+    let birthday =
+        Date::new(born.year() + years, born.month(), born.day()).or_else(|_| Date::new(born.year() + years, 3, 1)); // born on 29 February
     birthday.is_ok_and(|b| on < b)
 }
 
@@ -149,9 +147,10 @@ fn is_rare(c: char) -> bool {
     if !c.is_alphabetic() {
         return !(c.is_whitespace() || matches!(c, '\'' | '’' | '-' | '.') || is_tone_mark(c));
     }
-    std::iter::once(c).nfd().flat_map(char::to_lowercase).any(|c| {
-        !(matches!(c, 'a'..='z' | 'đ') && !matches!(c, 'f' | 'j' | 'w' | 'z') || is_tone_mark(c))
-    })
+    std::iter::once(c)
+        .nfd()
+        .flat_map(char::to_lowercase)
+        .any(|c| !(matches!(c, 'a'..='z' | 'đ') && !matches!(c, 'f' | 'j' | 'w' | 'z') || is_tone_mark(c)))
 }
 
 /// The combining marks of Vietnamese: grave, acute, tilde, hook, dot below, circumflex, breve, horn.

@@ -56,11 +56,7 @@ impl PersonNo {
 
     /// What is odd. `known_prefix` tells whether three digits are a province of birth
     /// registration; `birth_year` is the declared one.
-    pub fn warnings(
-        &self,
-        birth_year: i16,
-        known_prefix: impl Fn(&str) -> bool,
-    ) -> Vec<PersonNoWarning> {
+    pub fn warnings(&self, birth_year: i16, known_prefix: impl Fn(&str) -> bool) -> Vec<PersonNoWarning> {
         if self.0.len() == 9 {
             return vec![PersonNoWarning::IdLegacy];
         }
@@ -108,9 +104,7 @@ mod tests {
 
     #[test]
     fn a_lost_zero_is_hinted_at_and_never_added() {
-        for (text, hint) in
-            [("99090001234", true), ("99909000", true), ("1234567", false), ("99909000123a", false)]
-        {
+        for (text, hint) in [("99090001234", true), ("99909000", true), ("1234567", false), ("99909000123a", false)] {
             assert_eq!(PersonNo::parse(text), Err(Malformed { zero_may_be_missing: hint }), "{text}");
         }
     }

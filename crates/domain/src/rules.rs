@@ -182,8 +182,7 @@ pub enum Trigger {
 
 impl Trigger {
     /// All triggers.
-    pub const ALL: [Self; 5] =
-        [Self::NotReceived, Self::AcceptDue, Self::AnswerDueDay, Self::AnswerDue, Self::FileDue];
+    pub const ALL: [Self; 5] = [Self::NotReceived, Self::AcceptDue, Self::AnswerDueDay, Self::AnswerDue, Self::FileDue];
 
     /// The name used in tables.
     pub fn as_str(self) -> &'static str {
@@ -310,19 +309,37 @@ mod tests {
         assert_eq!(rules.answer_limit(date(2026, 7, 1)), Ok(TimeLimit::WorkingDays(3)));
         assert_eq!(rules.file_clock("temp_residence", date(2026, 1, 1)), Some(TimeLimit::WorkingDays(3)));
         assert_eq!(rules.file_clock("dwelling_status", date(2026, 1, 1)), None);
-        assert_eq!(rules.accept_limit(date(2026, 7, 1)), Err(MissingRule { key: "reply.accept", on: date(2026, 7, 1) }));
+        assert_eq!(
+            rules.accept_limit(date(2026, 7, 1)),
+            Err(MissingRule { key: "reply.accept", on: date(2026, 7, 1) })
+        );
     }
 
     #[test]
     fn a_value_must_fit_its_unit() {
-        for (value, unit) in [("", "working_days"), ("03", "working_days"), ("-1", "years"), ("1", "parent"), ("1", "weeks"), ("300", "years"), ("8-12", "hours")] {
+        for (value, unit) in [
+            ("", "working_days"),
+            ("03", "working_days"),
+            ("-1", "years"),
+            ("1", "parent"),
+            ("1", "weeks"),
+            ("300", "years"),
+            ("8-12", "hours"),
+        ] {
             assert_eq!(RuleValue::parse(value, unit), None, "{value} {unit}");
         }
     }
 
     #[test]
     fn the_ladder_is_read_by_day() {
-        let row = |target, valid_from, valid_to| LadderRow { trigger: Trigger::AnswerDue, rung: 1, target, after_wd: 0, valid_from, valid_to };
+        let row = |target, valid_from, valid_to| LadderRow {
+            trigger: Trigger::AnswerDue,
+            rung: 1,
+            target,
+            after_wd: 0,
+            valid_from,
+            valid_to,
+        };
         let ladder = Ladder::new([
             row(RungTarget::DistrictPolice, None, Some(date(2025, 2, 28))),
             row(RungTarget::ProvinceUnit, Some(date(2025, 3, 1)), None),

@@ -352,7 +352,8 @@ mod tests {
 
     #[test]
     fn a_code_keeps_its_zeros_and_tells_its_level() {
-        for (text, level) in [("01", UnitLevel::Province), ("001", UnitLevel::District), ("00004", UnitLevel::Commune)] {
+        for (text, level) in [("01", UnitLevel::Province), ("001", UnitLevel::District), ("00004", UnitLevel::Commune)]
+        {
             let code: UnitCode = text.parse().unwrap();
             assert_eq!((code.to_string().as_str(), code.level()), (text, level));
         }

@@ -84,8 +84,16 @@ impl Registry {
             problem: "no office hours".to_owned(),
         })?;
         let UnitFiles {
-            provinces, districts, communes, successions, province_successions, district_successions, variants,
-            province_variants, record_begins, ..
+            provinces,
+            districts,
+            communes,
+            successions,
+            province_successions,
+            district_successions,
+            variants,
+            province_variants,
+            record_begins,
+            ..
         } = units;
         Ok(Self {
             version,

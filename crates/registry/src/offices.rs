@@ -30,8 +30,16 @@ impl OfficeFiles {
         let offices = files.table(
             "offices/offices.csv",
             &[
-                "office_id", "name", "kind", "province_code", "phone", "opening_hours", "fallback_phone",
-                "phone_source", "valid_from", "valid_to",
+                "office_id",
+                "name",
+                "kind",
+                "province_code",
+                "phone",
+                "opening_hours",
+                "fallback_phone",
+                "phone_source",
+                "valid_from",
+                "valid_to",
             ],
             office,
         )?;

@@ -40,8 +40,7 @@ pub(crate) fn read_legal(files: &mut Files) -> Result<Vec<LegalRow>, Error> {
         let (valid_from, valid_to) = r.interval()?;
         let rule = LegalRule {
             key: r.required("key")?,
-            value: RuleValue::parse(&value, &unit)
-                .ok_or_else(|| r.fault("value", format!("not a value in {unit}")))?,
+            value: RuleValue::parse(&value, &unit).ok_or_else(|| r.fault("value", format!("not a value in {unit}")))?,
             valid_from,
             valid_to,
         };
@@ -74,9 +73,7 @@ fn check_needed(table: &Table<LegalRow>) -> Result<(), Error> {
         let key = format!("{}{}", LegalRules::FILE_CLOCK, kind.as_str());
         let limited = match rules.get(&key, on) {
             Some(RuleValue::Limit(_) | RuleValue::Parent | RuleValue::Unlimited) => true,
-            Some(
-                RuleValue::WorkingMinutes(_) | RuleValue::Years(_) | RuleValue::Hours(_) | RuleValue::Form(_),
-            )
+            Some(RuleValue::WorkingMinutes(_) | RuleValue::Years(_) | RuleValue::Hours(_) | RuleValue::Form(_))
             | None => false,
         };
         if !limited {

@@ -32,10 +32,11 @@ pub(crate) struct UnitFiles {
 
 impl UnitFiles {
     pub(crate) fn read(files: &mut Files) -> Result<Self, Error> {
-        let provinces = files.table("units/provinces.csv", &["code", "name", "kind", "valid_from", "valid_to"], |r| {
-            let code = code_of(r, "code", UnitLevel::Province)?;
-            unit(r, None, code)
-        })?;
+        let provinces =
+            files.table("units/provinces.csv", &["code", "name", "kind", "valid_from", "valid_to"], |r| {
+                let code = code_of(r, "code", UnitLevel::Province)?;
+                unit(r, None, code)
+            })?;
         let districts = files.table(
             "units/districts.csv",
             &["code", "name", "kind", "province_code", "valid_from", "valid_to"],
@@ -63,11 +64,10 @@ impl UnitFiles {
                 unit(r, Some(parent), province)
             },
         )?;
-        let successions = files.table(
-            "units/successions-detail.csv",
-            &["old_code", "new_code", "effective", "detail"],
-            |r| succession(r, (UnitLevel::Commune, UnitLevel::Commune), r.word("detail", SuccessionDetail::from_word)?),
-        )?;
+        let successions =
+            files.table("units/successions-detail.csv", &["old_code", "new_code", "effective", "detail"], |r| {
+                succession(r, (UnitLevel::Commune, UnitLevel::Commune), r.word("detail", SuccessionDetail::from_word)?)
+            })?;
         check_shares(files, &successions)?;
         let whole = &["old_code", "new_code", "effective", "share_note"];
         let province_successions = files.table("units/province-successions.csv", whole, |r| {
@@ -131,11 +131,7 @@ fn unit(r: &Record<'_>, parent: Option<UnitCode>, province: UnitCode) -> Result<
     Ok(Unit { code, name, unit_type, parent, province, valid_from, valid_to })
 }
 
-fn succession(
-    r: &Record<'_>,
-    levels: (UnitLevel, UnitLevel),
-    detail: SuccessionDetail,
-) -> Result<Succession, Error> {
+fn succession(r: &Record<'_>, levels: (UnitLevel, UnitLevel), detail: SuccessionDetail) -> Result<Succession, Error> {
     Ok(Succession {
         from_code: code_of(r, "old_code", levels.0)?,
         to_code: code_of(r, "new_code", levels.1)?,

@@ -1,6 +1,11 @@
 //! Data with one fault each: refused, with the place of the fault.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_enum_match_arm, reason = "a test that panics has failed, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that panics has failed, as it should"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -154,14 +159,25 @@ fn units_fit_together() {
     let communes = "units/communes.csv";
     let current = "00004,Phường Ba Đình,phuong,01,01,2025-07-01,";
     // Two rows of one code at once: either may be the one named, as both begin before the other ends.
-    let (file, line, column) = fault(communes, "00004,Phường Trúc Bạch,phuong,001,01,,2025-06-30", "00004,Phường Trúc Bạch,phuong,001,01,,2025-07-01");
+    let (file, line, column) = fault(
+        communes,
+        "00004,Phường Trúc Bạch,phuong,001,01,,2025-06-30",
+        "00004,Phường Trúc Bạch,phuong,001,01,,2025-07-01",
+    );
     assert_eq!((file.as_str(), line.as_str(), column.as_str()), (communes, current, "valid_from"));
     let broken = "00001,Phường Phúc Xá,phuong,999,01,,2025-06-30";
-    assert_eq!(fault(communes, "00001,Phường Phúc Xá,phuong,001,01,,2025-06-30", broken), at(communes, broken, "parent_code"));
+    assert_eq!(
+        fault(communes, "00001,Phường Phúc Xá,phuong,001,01,,2025-06-30", broken),
+        at(communes, broken, "parent_code")
+    );
     // The district would have to go on with its commune.
     let districts = "units/districts.csv";
-    let (file, line, column) = fault(districts, "001,Quận Ba Đình,quan,01,,2025-06-30", "001,Quận Ba Đình,quan,01,,2025-06-29");
-    assert_eq!((file.as_str(), line.as_str(), column.as_str()), (communes, "00001,Phường Phúc Xá,phuong,001,01,,2025-06-30", "parent_code"));
+    let (file, line, column) =
+        fault(districts, "001,Quận Ba Đình,quan,01,,2025-06-30", "001,Quận Ba Đình,quan,01,,2025-06-29");
+    assert_eq!(
+        (file.as_str(), line.as_str(), column.as_str()),
+        (communes, "00001,Phường Phúc Xá,phuong,001,01,,2025-06-30", "parent_code")
+    );
     let (file, _, column) = fault(communes, "00008,Phường Ngọc Hà,", "00008,Phường Ba Đình,");
     assert_eq!((file.as_str(), column.as_str()), (communes, "name"));
 }
@@ -176,7 +192,10 @@ fn successions_lead_from_an_end_to_a_beginning() {
         place(&copy)
     };
     assert_eq!(both("00001,00097,2025-07-01", "00001,00097,2025-07-02").2, "old_code");
-    assert_eq!(both("00001,00097,2025-07-01", "00001,00001,2025-07-01"), at(detail, "00001,00001,2025-07-01,merged_whole", "new_code"));
+    assert_eq!(
+        both("00001,00097,2025-07-01", "00001,00001,2025-07-01"),
+        at(detail, "00001,00001,2025-07-01,merged_whole", "new_code")
+    );
     assert_eq!(
         fault(detail, "00001,00097,2025-07-01,merged_whole", "00001,00097,2025-07-01,part"),
         at("units/successions.csv", "00001,00097,2025-07-01,whole", "share_note")
@@ -220,16 +239,25 @@ fn every_commune_has_one_office() {
 fn calendar_and_rules_are_clear() {
     let year = "calendar/vn-2026.csv";
     let broken = "2026-01-01,compensatory_rest,Nghỉ hoán đổi (làm bù thứ Bảy 2026-01-10),official";
-    assert_eq!(fault(year, "2026-01-02,compensatory_rest,Nghỉ hoán đổi (làm bù thứ Bảy 2026-01-10),official", broken), at(year, broken, "date"));
+    assert_eq!(
+        fault(year, "2026-01-02,compensatory_rest,Nghỉ hoán đổi (làm bù thứ Bảy 2026-01-10),official", broken),
+        at(year, broken, "date")
+    );
     assert_eq!(fault(year, "2026-01-02", "2025-01-02").2, "date");
     assert_eq!(fault(year, "holiday", "feast").2, "kind");
     assert_eq!(fault(year, "official", "certain").2, "status");
     let ladder = "rules/ladder.csv";
     let broken = "answer_due,1,province_unit,chase,0,2025-02-28,";
-    assert_eq!(fault(ladder, "answer_due,1,province_unit,chase,0,2025-03-01,", broken), at(ladder, broken, "valid_from"));
+    assert_eq!(
+        fault(ladder, "answer_due,1,province_unit,chase,0,2025-03-01,", broken),
+        at(ladder, broken, "valid_from")
+    );
     assert_eq!(fault(ladder, "accept_due,0,", "accept_due,-1,").2, "rung");
     let legal = "rules/legal_rules.csv";
-    assert_eq!(fault(legal, "exempt_under_age,6,years,2026-07-01", "exempt_under_age,6,years,2026-06-30").2, "valid_from");
+    assert_eq!(
+        fault(legal, "exempt_under_age,6,years,2026-07-01", "exempt_under_age,6,years,2026-06-30").2,
+        "valid_from"
+    );
     assert_eq!(fault(legal, "reply.accept,1,", "reply.accept,one,").2, "value");
     // A rule the program needs.
     assert_eq!(fault(legal, "reply.accept,1,", "reply.opening,1,").2, "key");

@@ -1,7 +1,12 @@
 //! The data of this repository: they load, they count up to what `SOURCES.md` says, and homes are
 //! found in them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::wildcard_enum_match_arm, reason = "a test that panics has failed, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that panics has failed, as it should"
+)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -63,7 +68,8 @@ fn communes(on: Date) -> Vec<&'static Unit> {
 #[test]
 fn the_counts_are_those_of_the_sources() {
     let counted = |on: Date| {
-        let of = |level: UnitLevel| REGISTRY.units.iter().filter(|u| u.code.level() == level && u.is_valid_on(on)).count();
+        let of =
+            |level: UnitLevel| REGISTRY.units.iter().filter(|u| u.code.level() == level && u.is_valid_on(on)).count();
         let typed = |t: UnitType| REGISTRY.units.iter().filter(|u| u.unit_type == t && u.is_valid_on(on)).count();
         let cities = REGISTRY.units.iter().filter(|u| {
             u.code.level() == UnitLevel::Province && u.unit_type == UnitType::ThanhPho && u.is_valid_on(on)
@@ -78,7 +84,9 @@ fn the_counts_are_those_of_the_sources() {
     assert_eq!(counted(date(2026, 4, 30)), ((34, 7, 0, 3_321), [2_611, 697, 0, 13]));
     assert_eq!(counted(date(2026, 9, 1)), ((34, 8, 0, 3_321), [2_611, 697, 0, 13]));
     assert_eq!(counted(date(2026, 9, 20)), ((34, 9, 0, 3_321), [2_599, 709, 0, 13]));
-    let edges = |on: Date| REGISTRY.successions.iter().filter(move |s| s.effective == on && s.from_code.level() == UnitLevel::Commune);
+    let edges = |on: Date| {
+        REGISTRY.successions.iter().filter(move |s| s.effective == on && s.from_code.level() == UnitLevel::Commune)
+    };
     assert_eq!(edges(date(2025, 7, 1)).count(), 10_566);
     assert_eq!(edges(date(2025, 7, 1)).filter(|s| s.detail.is_whole()).count(), 9_594);
     assert_eq!((edges(date(2026, 4, 30)).count(), edges(date(2026, 9, 20)).count()), (10, 12));
@@ -89,10 +97,7 @@ fn the_counts_are_those_of_the_sources() {
 #[test]
 fn the_offices_are_those_of_the_sources() {
     let of = |kind: OfficeKind| REGISTRY.offices.iter().filter(|o| o.office.kind == kind).count();
-    assert_eq!(
-        [OfficeKind::CommunePolice, OfficeKind::ProvinceUnit, OfficeKind::MinistryUnit].map(of),
-        [3_319, 34, 1]
-    );
+    assert_eq!([OfficeKind::CommunePolice, OfficeKind::ProvinceUnit, OfficeKind::MinistryUnit].map(of), [3_319, 34, 1]);
     assert!(REGISTRY.offices.iter().all(|o| o.phone_source == "made_up" && o.office.phone.is_some()));
     for island in ["20333", "31105"] {
         let office = DIRECTORY.office_serving(&code(island), NOW).unwrap();
@@ -102,7 +107,10 @@ fn the_offices_are_those_of_the_sources() {
     let office = DIRECTORY.office_serving(&code("00004"), NOW).unwrap();
     assert_eq!(office.name, "Công an phường Ba Đình");
     let above = DIRECTORY.superiors(&office.id, NOW);
-    assert_eq!(above.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [OfficeKind::ProvinceUnit, OfficeKind::MinistryUnit]);
+    assert_eq!(
+        above.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [OfficeKind::ProvinceUnit, OfficeKind::MinistryUnit]
+    );
     let pc06 = DIRECTORY.office(&above[0].1).unwrap();
     assert_eq!(pc06.name, "Phòng Cảnh sát quản lý hành chính về trật tự xã hội Công an thành phố Hà Nội");
     assert_eq!(office.fallback_phone, pc06.phone);
@@ -191,7 +199,10 @@ fn an_old_address_is_found_by_its_words() {
         assert_eq!(former(by_words(name, "Q3", "tphcm", None)), ward_9);
     }
     // The seat of a district of Hà Giang, a province that is part of Tuyên Quang now.
-    assert_eq!(former(by_words("TT. Yên Minh", "huyện Yên Minh", "Hà Giang", None)), former(by_words("yen minh", "yen minh", "tuyen quang", Some(date(2025, 5, 1)))));
+    assert_eq!(
+        former(by_words("TT. Yên Minh", "huyện Yên Minh", "Hà Giang", None)),
+        former(by_words("yen minh", "yen minh", "tuyen quang", Some(date(2025, 5, 1))))
+    );
     // The mark on the other vowel.
     assert_eq!(
         by_words("xã Hoà Lợi", "", "Hồ Chí Minh", Some(LAST_DAY_OF_DISTRICTS)),
@@ -277,7 +288,8 @@ fn the_reused_codes_are_recomputed() {
     }
     // On the day districts ended, with another name: whether what is in the same code's unit now
     // is all of it.
-    let shares: HashMap<_, _> = REGISTRY.successions.iter().map(|s| ((s.from_code, s.to_code, s.effective), s.detail)).collect();
+    let shares: HashMap<_, _> =
+        REGISTRY.successions.iter().map(|s| ((s.from_code, s.to_code, s.effective), s.detail)).collect();
     let mut computed = BTreeSet::new();
     for units in by_code.values() {
         for pair in units.windows(2).filter(|pair| pair[0].valid_to == Some(LAST_DAY_OF_DISTRICTS)) {
@@ -289,8 +301,12 @@ fn the_reused_codes_are_recomputed() {
             }
         }
     }
-    let written: BTreeSet<_> =
-        std::fs::read_to_string(data().join("units/reused-codes.csv")).unwrap().lines().skip(1).map(str::to_owned).collect();
+    let written: BTreeSet<_> = std::fs::read_to_string(data().join("units/reused-codes.csv"))
+        .unwrap()
+        .lines()
+        .skip(1)
+        .map(str::to_owned)
+        .collect();
     assert_eq!(written.iter().filter(|line| line.starts_with("commune")).count(), 1_823);
     assert_eq!(computed.difference(&written).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!(written.difference(&computed).collect::<Vec<_>>(), Vec::<&String>::new());
@@ -329,7 +345,11 @@ fn limits_and_rungs_are_dated() {
     assert_eq!((rules.not_received_minutes(NOW), rules.exempt_under_age(NOW)), (Ok(240), Ok(6)));
     let ladder = REGISTRY.ladder();
     let above = |on| {
-        ladder.rows_at(on).filter(|r| r.trigger == Trigger::AnswerDue).map(|r| (r.rung, r.target, r.after_wd)).collect::<Vec<_>>()
+        ladder
+            .rows_at(on)
+            .filter(|r| r.trigger == Trigger::AnswerDue)
+            .map(|r| (r.rung, r.target, r.after_wd))
+            .collect::<Vec<_>>()
     };
     use RungTarget::{DistrictPolice, MinistryUnit, ProvinceUnit};
     assert_eq!(above(date(2025, 2, 28)), [(1, DistrictPolice, 0), (2, ProvinceUnit, 1), (3, MinistryUnit, 2)]);

@@ -91,7 +91,13 @@ pub(crate) fn deliver(
 }
 
 /// The result for W, with the sentence its counter reads out.
-pub(crate) fn answered(request: &Request, give: &Give, late: bool, reference: &Reference, now: Timestamp) -> Result<Letter, Error> {
+pub(crate) fn answered(
+    request: &Request,
+    give: &Give,
+    late: bool,
+    reference: &Reference,
+    now: Timestamp,
+) -> Result<Letter, Error> {
     let opening = &request.opening;
     let responder = card(reference, opening.responder)?;
     let body = answer::Deliver {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use xacminh_contract::notice::{Item, Topic, Why};
 use xacminh_contract::values::Handler;
-use xacminh_domain::id::OfficeId;
 use xacminh_domain::Date;
+use xacminh_domain::id::OfficeId;
 use xacminh_store::notice::{self, Leaving};
 use xacminh_store::outbox;
 use xacminh_store::reference::Reference;
@@ -30,8 +30,9 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
     }
     let mut by_office: BTreeMap<OfficeId, Vec<Leaving>> = BTreeMap::new();
     for line in lines {
-        // After an answer or a withdrawal nobody is pressed any more.
-        if line.is_open {
+        // Nobody is pressed for what was done meanwhile: answered, withdrawn, or opened at last.
+        let accepted = line.topic == Topic::AcceptOverdue && line.why == Why::NotAnswered;
+        if line.is_open && !accepted {
             by_office.entry(line.office).or_default().push(line);
         }
     }
@@ -68,7 +69,10 @@ fn about_request(line: &Leaving) -> Item {
     let (case, due) = (&line.case_code, day(line.due_on));
     let (sentence, sentence_en) = match line.topic {
         Topic::AcceptOverdue => (
-            format!("Hồ sơ {case} đã quá hạn tiếp nhận (ngày {due}), {}: đề nghị phân công cán bộ mở và trả lời.", line.why.words()),
+            format!(
+                "Hồ sơ {case} đã quá hạn tiếp nhận (ngày {due}), {}: đề nghị phân công cán bộ mở và trả lời.",
+                line.why.words()
+            ),
             format!("File {case} should have been accepted by {due}: please assign somebody to open and answer it."),
         ),
         Topic::AnswerDueToday => (
@@ -76,15 +80,23 @@ fn about_request(line: &Leaving) -> Item {
             format!("The answer about file {case} is due today ({due}): please answer before midnight."),
         ),
         Topic::FileOverdue => (
-            format!("Hồ sơ {case} đã quá hẹn trả kết quả (ngày {due}) mà chưa có trả lời xác minh: đề nghị báo và hẹn lại với công dân."),
-            format!("File {case} is past its appointment ({due}) without an answer: please tell the citizen a new day."),
+            format!(
+                "Hồ sơ {case} đã quá hẹn trả kết quả (ngày {due}) mà chưa có trả lời xác minh: đề nghị báo và hẹn lại với công dân."
+            ),
+            format!(
+                "File {case} is past its appointment ({due}) without an answer: please tell the citizen a new day."
+            ),
         ),
         Topic::OfficeSilent | Topic::Withdrawn => (String::new(), String::new()),
     };
     Item {
         topic: line.topic,
         for_whom: line.for_whom,
-        handler: line.handler.clone().map(Handler).filter(|_| line.for_whom == xacminh_contract::notice::For::Handler && line.office == line.responder),
+        handler: line
+            .handler
+            .clone()
+            .map(Handler)
+            .filter(|_| line.for_whom == xacminh_contract::notice::For::Handler && line.office == line.responder),
         request_id: Some(line.request.into()),
         case_code: Some(case.clone()),
         due_on: line.due_on.map(Into::into),
@@ -122,10 +134,17 @@ fn about_office(office: OfficeId, lines: &[&Leaving], reference: &Reference) -> 
         office_name: Some(name.clone()),
         count: Some(u32::try_from(n).unwrap_or(u32::MAX)),
         oldest_due_on: oldest.map(Into::into),
-        sentence: format!("{name} còn {n} yêu cầu quá hạn trả lời (cũ nhất hạn ngày {}), {words}: đề nghị đôn đốc, số {}.", day(oldest), card.phone),
-        sentence_en: format!("{name} has {n} requests beyond their due (oldest {}): please press, number {}.", day(oldest), card.phone),
+        sentence: format!(
+            "{name} còn {n} yêu cầu quá hạn trả lời (cũ nhất hạn ngày {}), {words}: đề nghị đôn đốc, số {}.",
+            day(oldest),
+            card.phone
+        ),
+        sentence_en: format!(
+            "{name} has {n} requests beyond their due (oldest {}): please press, number {}.",
+            day(oldest),
+            card.phone
+        ),
         phone: Some(card.phone),
         why,
     })
 }
-

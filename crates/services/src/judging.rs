@@ -76,9 +76,7 @@ impl Bench<'_> {
             Command::Submit(submit) => self.submit(ready, submit),
             Command::Withdraw(c) => self.change(ready, domain::Command::Withdraw(c.reason.into()), None),
             Command::Received(_) => self.change(ready, domain::Command::Receive, None),
-            Command::Opened(c) => {
-                self.change(ready, domain::Command::Open(c.handler.clone().map(|h| h.0)), None)
-            }
+            Command::Opened(c) => self.change(ready, domain::Command::Open(c.handler.clone().map(|h| h.0)), None),
             Command::Give(give) => {
                 let plain = serde_json::to_vec(give).unwrap_or_default();
                 let digest = *self.keys.digest("answer", &plain).as_bytes();
@@ -100,7 +98,8 @@ impl Bench<'_> {
             Err(refusal) => return Ok(Some(self.refuse(ready, refusal))),
         };
         let person = person(submit);
-        let sealed = serde_json::to_vec(&serde_json::json!({ "person": submit.person, "note": submit.note })).unwrap_or_default();
+        let sealed = serde_json::to_vec(&serde_json::json!({ "person": submit.person, "note": submit.note }))
+            .unwrap_or_default();
         let opening = Opening {
             requester: ready.sender,
             responder: home.office,
@@ -204,7 +203,9 @@ impl Bench<'_> {
         if let Denied::Rule(missing) = denied {
             return Err(missing.into());
         }
-        let Some(refusal) = of_denied(denied) else { return Ok(self.refuse(ready, RefusalCode::RequestUnknown.refusal())) };
+        let Some(refusal) = of_denied(denied) else {
+            return Ok(self.refuse(ready, RefusalCode::RequestUnknown.refusal()));
+        };
         let mut item = self.refuse(ready, refusal);
         // The loser of a crossing is told how it ended; a stranger is told nothing.
         if denied != Denied::NotYours
@@ -218,11 +219,7 @@ impl Bench<'_> {
 
     /// The receipt of a refusal.
     pub(crate) fn refuse(&self, ready: &Ready, refusal: Refusal) -> Item {
-        Item {
-            refusal: Some(refusal),
-            request_id: ready.command.request_id().cloned(),
-            ..self.blank(ready)
-        }
+        Item { refusal: Some(refusal), request_id: ready.command.request_id().cloned(), ..self.blank(ready) }
     }
 
     fn blank(&self, ready: &Ready) -> Item {

@@ -51,7 +51,14 @@ pub(crate) fn read<'d>(keys: &KeyRing, delivery: &'d Delivery, sender: OfficeId)
         }
         Ok(of) => decode::command(of, &delivery.bytes).and_then(|command| lane_fits(command, &p.routing_key)),
     };
-    Read { delivery, sender, message_id, of: parsed.ok(), digest: *keys.digest(DIGEST, &signed(delivery)).as_bytes(), command }
+    Read {
+        delivery,
+        sender,
+        message_id,
+        of: parsed.ok(),
+        digest: *keys.digest(DIGEST, &signed(delivery)).as_bytes(),
+        command,
+    }
 }
 
 /// What a repeat must repeat: type and body.
@@ -66,7 +73,10 @@ pub(crate) fn signed(delivery: &Delivery) -> Vec<u8> {
 fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
     match &command {
         Command::Submit(submit) if routing_key.rsplit('.').next().and_then(Lane::from_word) != Some(submit.lane) => {
-            Err(Refusal { pointer: "/lane".to_owned(), ..RefusalCode::RoutingKeyWrong.detail(format!("submit.{}", submit.lane.as_str())) })
+            Err(Refusal {
+                pointer: "/lane".to_owned(),
+                ..RefusalCode::RoutingKeyWrong.detail(format!("submit.{}", submit.lane.as_str()))
+            })
         }
         Command::Submit(_)
         | Command::Withdraw(_)
@@ -87,7 +97,11 @@ pub(crate) fn wanted(read: &Read<'_>) -> Option<RequestId> {
 
 pub(crate) fn out_of_range(id: MessageId, now: Timestamp) -> Refusal {
     let thirteen_months = jiff::SignedDuration::from_hours(24 * 396);
-    if id.at() < now - thirteen_months { RefusalCode::IdTooOld.refusal() } else { RefusalCode::IdTimeOutOfRange.refusal() }
+    if id.at() < now - thirteen_months {
+        RefusalCode::IdTooOld.refusal()
+    } else {
+        RefusalCode::IdTimeOutOfRange.refusal()
+    }
 }
 
 pub(crate) fn whole_microseconds(at: Timestamp) -> Option<Timestamp> {
@@ -98,4 +112,3 @@ pub(crate) fn whole_microseconds(at: Timestamp) -> Option<Timestamp> {
 pub(crate) fn is_traceparent(text: &str) -> bool {
     text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
-

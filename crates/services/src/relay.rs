@@ -187,9 +187,8 @@ async fn watch_outages(core: Core, bus: Bus, stop: CancellationToken) {
         match (standing, lost_at) {
             (false, None) => lost_at = Some(core.clock.now()),
             (true, Some(from)) => {
-                let recorded = async {
-                    outage::record(&mut *core.store.conn().await?, "rabbitmq", from, core.clock.now()).await
-                };
+                let recorded =
+                    async { outage::record(&mut *core.store.conn().await?, "rabbitmq", from, core.clock.now()).await };
                 match recorded.await {
                     Ok(()) => lost_at = None,
                     Err(error) => tracing::warn!(%error, "an outage could not be written down; again later"),

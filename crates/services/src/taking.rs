@@ -177,7 +177,9 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
             Some(key) => match (seen.get(&key), first.get(&key)) {
                 (Some(before), _) => again(core, read, before, now),
                 (None, Some((at, digest))) if *at != index => repeat_within(read, *digest, &backs[*at], now),
-                (None, _) if !judging::is_in_range(key.1, now) => Back::Aside(refused(read, out_of_range(key.1, now), now)),
+                (None, _) if !judging::is_in_range(key.1, now) => {
+                    Back::Aside(refused(read, out_of_range(key.1, now), now))
+                }
                 (None, _) => Back::New(judge(&mut bench, read, now)?),
             },
         };
@@ -226,7 +228,8 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
 
     // Store: new requests, changed requests, timers, persons, letters, receipts, refusals.
     ledger::append(&mut tx, &done.rows).await?;
-    let provinces: Vec<Provinces> = done.opened.iter().map(|id| provinces(&requests[id].request.opening, &reference)).collect();
+    let provinces: Vec<Provinces> =
+        done.opened.iter().map(|id| provinces(&requests[id].request.opening, &reference)).collect();
     let opened: Vec<_> = done.opened.iter().zip(&provinces).map(|(id, p)| (&requests[id], p)).collect();
     request::insert(&mut tx, &opened).await?;
     done.changed.sort_unstable();

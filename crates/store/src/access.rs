@@ -10,9 +10,10 @@ use crate::time::At;
 
 /// The offices that are granted now.
 pub async fn granted(conn: &mut PgConnection) -> Result<Vec<OfficeId>, Error> {
-    let ids: Vec<String> = query_scalar("select office_id from office_access where revoked_at is null order by office_id")
-        .fetch_all(conn)
-        .await?;
+    let ids: Vec<String> =
+        query_scalar("select office_id from office_access where revoked_at is null order by office_id")
+            .fetch_all(conn)
+            .await?;
     ids.iter().map(|id| id.parse().map_err(|e| Error::unreadable("an office", e))).collect()
 }
 

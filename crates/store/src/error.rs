@@ -58,11 +58,9 @@ impl Error {
                 _ => false,
             },
             Self::Slow(_) => true,
-            Self::Migrate(_)
-            | Self::Unreadable { .. }
-            | Self::Sealed(_)
-            | Self::Damaged { .. }
-            | Self::NoReference => false,
+            Self::Migrate(_) | Self::Unreadable { .. } | Self::Sealed(_) | Self::Damaged { .. } | Self::NoReference => {
+                false
+            }
         }
     }
 

@@ -83,7 +83,8 @@ pub async fn find(conn: &mut PgConnection, keys: &[Key]) -> Result<HashMap<Key, 
             row.try_get::<&str, _>("sender")?.parse().map_err(|e| Error::unreadable("a sender", e))?,
             MessageId::new(row.try_get("message_id")?).map_err(|e| Error::unreadable("a message id", e))?,
         );
-        let digest = row.try_get::<&[u8], _>("body_digest")?.try_into().map_err(|e| Error::unreadable("a digest", e))?;
+        let digest =
+            row.try_get::<&[u8], _>("body_digest")?.try_into().map_err(|e| Error::unreadable("a digest", e))?;
         seen.insert(key, Seen { digest, receipt: row.try_get("receipt")? });
     }
     Ok(seen)

@@ -131,10 +131,11 @@ pub async fn read(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMap<
 }
 
 async fn replay(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<RequestId, Chained>, Error> {
-    let rows = query("select request_id, seq, at, hash, body from events where request_id = any($1) order by request_id, seq")
-        .bind(ids)
-        .fetch_all(conn)
-        .await?;
+    let rows =
+        query("select request_id, seq, at, hash, body from events where request_id = any($1) order by request_id, seq")
+            .bind(ids)
+            .fetch_all(conn)
+            .await?;
     let mut found: HashMap<RequestId, Chained> = HashMap::with_capacity(ids.len());
     for row in rows {
         let id = request_id(row.try_get("request_id")?)?;
@@ -253,7 +254,10 @@ pub async fn append_system(
         .bind(GENESIS.as_bytes().as_slice())
         .execute(&mut *tx)
         .await?;
-    let row = query("select seq, hash from system_heads where stream = $1 for update").bind(stream).fetch_one(&mut *tx).await?;
+    let row = query("select seq, hash from system_heads where stream = $1 for update")
+        .bind(stream)
+        .fetch_one(&mut *tx)
+        .await?;
     let mut seq = seq_of(row.try_get("seq")?);
     let mut head = hash_of(row.try_get("hash")?)?;
     let mut id = [0; 16];

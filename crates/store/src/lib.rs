@@ -43,9 +43,8 @@ impl Store {
     /// Makes a pool of at most `connections`. Nothing is connected before it is used.
     pub fn connect(url: &str, connections: u32) -> Result<Self, Error> {
         let options: PgConnectOptions = url.parse()?;
-        let options = options
-            .application_name("xacminh")
-            .options([("statement_timeout", format!("{STATEMENT_SECONDS}s"))]);
+        let options =
+            options.application_name("xacminh").options([("statement_timeout", format!("{STATEMENT_SECONDS}s"))]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
@@ -132,7 +131,10 @@ pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, s: S) -> R
     s.collect_str(value)
 }
 
-pub(crate) fn as_optional_text<T: std::fmt::Display, S: Serializer>(value: &Option<T>, s: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_optional_text<T: std::fmt::Display, S: Serializer>(
+    value: &Option<T>,
+    s: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => s.collect_str(value),
         None => s.serialize_none(),

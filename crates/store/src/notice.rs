@@ -104,8 +104,7 @@ pub struct Leaving {
 /// They are gone when the transaction commits, together with the digests put into the outbox.
 /// Nothing while another copy takes: two that shared an office's lines would tell it twice.
 pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result<Vec<Leaving>, Error> {
-    let alone: bool =
-        query_scalar("select pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *tx).await?;
+    let alone: bool = query_scalar("select pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *tx).await?;
     if !alone {
         return Ok(Vec::new());
     }

@@ -92,7 +92,8 @@ pub async fn park(tx: &mut PgConnection, keys: &KeyRing, at: Timestamp, parked: 
 
 /// What a sender may have put into a property is kept only where it looks like one of ours.
 fn clipped(text: &str) -> String {
-    let plain = text.len() <= 64 && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_'));
+    let plain = text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_'));
     if plain { text.to_owned() } else { "(not shown)".to_owned() }
 }
 

@@ -54,28 +54,38 @@ fn on(date: Option<Date>) -> Option<On> {
 pub async fn import(tx: &mut PgConnection, registry: &Registry, at: Timestamp) -> Result<Imported, Error> {
     query("select pg_advisory_xact_lock(7226466)").execute(&mut *tx).await?;
     let latest: Option<Vec<u8>> =
-        query_scalar("select digest from reference_versions order by imported_at desc limit 1").fetch_optional(&mut *tx).await?;
+        query_scalar("select digest from reference_versions order by imported_at desc limit 1")
+            .fetch_optional(&mut *tx)
+            .await?;
     if latest.as_deref() == Some(registry.digest.as_slice()) {
         return Ok(Imported::Unchanged);
     }
     for table in [
-        "delete from office_serves", "delete from units", "delete from unit_lineage", "delete from unit_name_variants",
-        "delete from calendar_days", "delete from legal_rules", "delete from ladder_rules", "delete from citizen_texts",
+        "delete from office_serves",
+        "delete from units",
+        "delete from unit_lineage",
+        "delete from unit_name_variants",
+        "delete from calendar_days",
+        "delete from legal_rules",
+        "delete from ladder_rules",
+        "delete from citizen_texts",
     ] {
         query(table).execute(&mut *tx).await?;
     }
     units(tx, registry).await?;
     offices(tx, registry).await?;
     rules(tx, registry).await?;
-    query("insert into reference_versions (version, digest, imported_at, record_begins) values ($1, $2, $3, $4)
+    query(
+        "insert into reference_versions (version, digest, imported_at, record_begins) values ($1, $2, $3, $4)
            on conflict (version) do update set digest = excluded.digest, imported_at = excluded.imported_at,
-               record_begins = excluded.record_begins")
-        .bind(&registry.version)
-        .bind(registry.digest.as_slice())
-        .bind(At(at))
-        .bind(On(registry.record_begins))
-        .execute(&mut *tx)
-        .await?;
+               record_begins = excluded.record_begins",
+    )
+    .bind(&registry.version)
+    .bind(registry.digest.as_slice())
+    .bind(At(at))
+    .bind(On(registry.record_begins))
+    .execute(&mut *tx)
+    .await?;
     let said = serde_json::json!({ "v": 1, "event": "imported", "version": registry.version });
     ledger::append_system(tx, "imports", at, &[said]).await?;
     query("select pg_notify('xacminh_reference', '')").execute(tx).await?;
@@ -201,7 +211,9 @@ async fn rules(tx: &mut PgConnection, r: &Registry) -> Result<(), Error> {
 /// Loads what is in force.
 pub async fn load(conn: &mut PgConnection) -> Result<Reference, Error> {
     let version: Option<String> =
-        query_scalar("select version from reference_versions order by imported_at desc limit 1").fetch_optional(&mut *conn).await?;
+        query_scalar("select version from reference_versions order by imported_at desc limit 1")
+            .fetch_optional(&mut *conn)
+            .await?;
     let version = version.ok_or(Error::NoReference)?;
     let rules = LegalRules::new(all(conn, "select * from legal_rules", legal_rule).await?);
     let days = all(conn, "select * from calendar_days where scope = 'nation'", calendar_day).await?;
@@ -218,7 +230,11 @@ pub async fn load(conn: &mut PgConnection) -> Result<Reference, Error> {
         units,
         successions: all(conn, "select * from unit_lineage", succession).await?,
         variants: all(conn, "select * from unit_name_variants", |row| {
-            Ok(NameVariant { code: code(row, "code")?, name: row.try_get("name")?, valid_to: row.try_get::<On, _>("valid_to")?.0 })
+            Ok(NameVariant {
+                code: code(row, "code")?,
+                name: row.try_get("name")?,
+                valid_to: row.try_get::<On, _>("valid_to")?.0,
+            })
         })
         .await?,
         offices: all(conn, "select * from offices", office).await?,

@@ -44,7 +44,11 @@ pub async fn insert(tx: &mut PgConnection, new: &[(&Chained, &Provinces)]) -> Re
     .bind(opening(|o| o.home.to_string()))
     .bind(new.iter().map(|(c, _)| Kind::from(c.request.opening.kind).as_str()).collect::<Vec<_>>())
     .bind(new.iter().map(|(c, _)| c.request.opening.lane.as_str()).collect::<Vec<_>>())
-    .bind(new.iter().map(|(c, _)| c.request.opening.lookup == xacminh_domain::request::Lookup::Pending).collect::<Vec<_>>())
+    .bind(
+        new.iter()
+            .map(|(c, _)| c.request.opening.lookup == xacminh_domain::request::Lookup::Pending)
+            .collect::<Vec<_>>(),
+    )
     .bind(opening(|o| o.case_code.clone()))
     .bind(new.iter().map(|(c, _)| On(c.request.opening.received_on)).collect::<Vec<_>>())
     .bind(new.iter().map(|(c, _)| c.request.state.as_str()).collect::<Vec<_>>())
@@ -104,7 +108,12 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
     .bind(changed.iter().map(|c| c.request.answer.map(|(code, ..)| code.code())).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.request.answer.map(|(_, late, _)| late)).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.request.handler.as_ref().map(|h| h.as_str())).collect::<Vec<_>>())
-    .bind(changed.iter().map(|c| c.request.fired.iter().map(|f| i16::from(f.rung)).max().unwrap_or(0)).collect::<Vec<_>>())
+    .bind(
+        changed
+            .iter()
+            .map(|c| c.request.fired.iter().map(|f| i16::from(f.rung)).max().unwrap_or(0))
+            .collect::<Vec<_>>(),
+    )
     .execute(tx)
     .await?;
     Ok(())

@@ -58,19 +58,19 @@ pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<
 
 /// Claims those of these timers that nobody else holds.
 pub async fn claim(tx: &mut PgConnection, ids: &[RequestId]) -> Result<Vec<RequestId>, Error> {
-    let ids: Vec<Uuid> = query_scalar(
-        "select request_id from timers where request_id = any($1) order by due_at for update skip locked",
-    )
-    .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-    .fetch_all(tx)
-    .await?;
+    let ids: Vec<Uuid> =
+        query_scalar("select request_id from timers where request_id = any($1) order by due_at for update skip locked")
+            .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+            .fetch_all(tx)
+            .await?;
     ids.into_iter().map(request_id).collect()
 }
 
 /// The instant of the earliest timer and of the earliest notice to leave, if any.
 pub async fn next(conn: &mut PgConnection) -> Result<Option<Timestamp>, Error> {
-    let next: Option<At> = query_scalar("select least((select min(due_at) from timers), (select min(leave_at) from notice_lines))")
-        .fetch_one(conn)
-        .await?;
+    let next: Option<At> =
+        query_scalar("select least((select min(due_at) from timers), (select min(leave_at) from notice_lines))")
+            .fetch_one(conn)
+            .await?;
     Ok(next.map(|at| at.0))
 }

@@ -60,8 +60,7 @@ pub struct OfficeClient {
 impl OfficeClient {
     /// Connects with the office's login to the virtual host of this address.
     pub async fn connect(url: &str, office: OfficeId, password: &str) -> Result<Self> {
-        let properties =
-            ConnectionProperties::default().with_connection_name(office.as_str().into());
+        let properties = ConnectionProperties::default().with_connection_name(office.as_str().into());
         let url = with_login(url, office.as_str(), password);
         let connection = timeout(PATIENCE, Connection::connect(&url, properties))
             .await

@@ -21,16 +21,30 @@ pub struct Person {
 }
 
 const FAMILY: [&str; 16] = [
-    "Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Hoàng", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Ngô",
-    "Dương", "Lý", "Quách",
+    "Nguyễn", "Trần", "Lê", "Phạm", "Huỳnh", "Hoàng", "Phan", "Vũ", "Võ", "Đặng", "Bùi", "Đỗ", "Ngô", "Dương", "Lý",
+    "Quách",
 ];
-const MIDDLE: [&str; 12] = [
-    "Thị", "Văn", "Hữu", "Đức", "Ngọc", "Thị Bích", "Xuân", "Quốc", "Thị Diệu", "Công", "Minh",
-    "Thị Tường",
-];
+const MIDDLE: [&str; 12] =
+    ["Thị", "Văn", "Hữu", "Đức", "Ngọc", "Thị Bích", "Xuân", "Quốc", "Thị Diệu", "Công", "Minh", "Thị Tường"];
 const GIVEN: [&str; 18] = [
-    "Hương", "Nguyệt", "Quỳnh", "Thuỷ", "Đạt", "Khoẻ", "Ngữ", "Phượng", "Tuyết", "Vỹ", "Ỷ Lan",
-    "Huệ", "Trường", "Sương", "Kỳ", "Hậu", "Ước", "Duyên",
+    "Hương",
+    "Nguyệt",
+    "Quỳnh",
+    "Thuỷ",
+    "Đạt",
+    "Khoẻ",
+    "Ngữ",
+    "Phượng",
+    "Tuyết",
+    "Vỹ",
+    "Ỷ Lan",
+    "Huệ",
+    "Trường",
+    "Sương",
+    "Kỳ",
+    "Hậu",
+    "Ước",
+    "Duyên",
 ];
 /// Names that break "family, middle, given".
 const RARE: [&str; 10] = [
@@ -47,8 +61,14 @@ const RARE: [&str; 10] = [
     "Nguye\u{302}\u{303}n Thi\u{323} Hie\u{302}\u{300}n",
 ];
 const STREETS: [&str; 8] = [
-    "đường Nguyễn Trãi", "ngõ 12 phố Khâm Thiên", "hẻm 48 Lê Lợi", "tổ dân phố 7", "thôn Phú Thượng",
-    "ấp Bình Đức", "bản Nậm Cắn", "buôn Đỗng",
+    "đường Nguyễn Trãi",
+    "ngõ 12 phố Khâm Thiên",
+    "hẻm 48 Lê Lợi",
+    "tổ dân phố 7",
+    "thôn Phú Thượng",
+    "ấp Bình Đức",
+    "bản Nậm Cắn",
+    "buôn Đỗng",
 ];
 
 /// The person of this number. One in eleven has a rare name.

@@ -7,8 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::OnceCell;
 
-const VARIABLES: [&str; 3] =
-    ["XACMINH_TEST_PG_URL", "XACMINH_TEST_AMQP_URL", "XACMINH_TEST_MGMT_URL"];
+const VARIABLES: [&str; 3] = ["XACMINH_TEST_PG_URL", "XACMINH_TEST_AMQP_URL", "XACMINH_TEST_MGMT_URL"];
 
 /// The servers that all tests share.
 #[derive(Debug, Clone)]
@@ -28,16 +27,12 @@ impl Servers {
     /// `deploy/private-servers stop target/test-servers` ends them.
     pub async fn shared() -> Result<&'static Self> {
         static SHARED: OnceCell<Servers> = OnceCell::const_new();
-        SHARED
-            .get_or_try_init(|| async { tokio::task::spawn_blocking(Self::find).await? })
-            .await
+        SHARED.get_or_try_init(|| async { tokio::task::spawn_blocking(Self::find).await? }).await
     }
 
     fn find() -> Result<Self> {
         match VARIABLES.map(|name| env::var(name).ok().filter(|value| !value.is_empty())) {
-            [Some(pg_url), Some(amqp_url), Some(mgmt_url)] => {
-                Ok(Self { pg_url, amqp_url, mgmt_url })
-            }
+            [Some(pg_url), Some(amqp_url), Some(mgmt_url)] => Ok(Self { pg_url, amqp_url, mgmt_url }),
             [None, None, None] => Self::start(),
             _ => bail!("set all of {} or none", VARIABLES.join(", ")),
         }

@@ -55,8 +55,7 @@ impl World {
             servers,
             name,
         };
-        let (management, user, password) =
-            (world.mgmt(), world.name.clone(), world.broker_password.clone());
+        let (management, user, password) = (world.mgmt(), world.name.clone(), world.broker_password.clone());
         let on_rabbitmq = spawn_blocking(move || {
             management.create_vhost()?;
             management.create_broker_user(&user, &password)
@@ -103,10 +102,7 @@ impl World {
     }
 
     /// Calls the management API off the async threads.
-    pub async fn manage<T, E>(
-        &self,
-        call: impl FnOnce(&Management) -> Result<T, E> + Send + 'static,
-    ) -> Result<T>
+    pub async fn manage<T, E>(&self, call: impl FnOnce(&Management) -> Result<T, E> + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
         E: Into<anyhow::Error> + Send + 'static,
@@ -123,10 +119,8 @@ impl World {
                 password: random_text(12),
             })
             .collect();
-        let grants: Vec<Grant> = logins
-            .iter()
-            .map(|l| Grant { office: l.office, password: l.password.clone() })
-            .collect();
+        let grants: Vec<Grant> =
+            logins.iter().map(|l| Grant { office: l.office, password: l.password.clone() }).collect();
         self.offices.extend(logins.iter().map(|l| l.office));
         self.manage(move |m| m.grant_offices(&grants)).await?;
         Ok(logins)

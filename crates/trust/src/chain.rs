@@ -110,10 +110,7 @@ pub enum Why {
 }
 
 /// Walks a stream from its first event, in order, and gives its head; `GENESIS` if it has none.
-pub fn verify<'a>(
-    stream: &[u8; 16],
-    links: impl IntoIterator<Item = StoredLink<'a>>,
-) -> Result<Hash, Broken> {
+pub fn verify<'a>(stream: &[u8; 16], links: impl IntoIterator<Item = StoredLink<'a>>) -> Result<Hash, Broken> {
     let mut head = GENESIS;
     let mut last = 0_u32;
     for stored in links {

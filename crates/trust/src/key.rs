@@ -152,11 +152,7 @@ pub(crate) struct Subkeys {
 
 impl From<MasterKey> for Subkeys {
     fn from(master: MasterKey) -> Self {
-        Self {
-            kid: master.kid,
-            sealing: derive(&master.secret, "sealing"),
-            digest: derive(&master.secret, "digest"),
-        }
+        Self { kid: master.kid, sealing: derive(&master.secret, "sealing"), digest: derive(&master.secret, "digest") }
     }
 }
 
@@ -304,7 +300,8 @@ mod tests {
     #[test]
     fn only_32_bytes_are_a_key() {
         assert!(MasterKey::decode(&STANDARD.encode([1; 32])).is_some());
-        for bad in ["", "\n", "secret", &STANDARD.encode([1; 31]), &STANDARD.encode([1; 33]), &STANDARD.encode([1; 64])] {
+        for bad in ["", "\n", "secret", &STANDARD.encode([1; 31]), &STANDARD.encode([1; 33]), &STANDARD.encode([1; 64])]
+        {
             assert!(MasterKey::decode(bad).is_none(), "{bad}");
         }
     }
@@ -331,7 +328,10 @@ mod tests {
     fn debug_shows_no_secret() {
         let master = MasterKey::of(7);
         let secret = master.secret.clone();
-        let shown = format!("{master:?} {:?}", KeyRing::new(MasterKey::of(7)).with_older(MasterKey::generate().unwrap()).unwrap());
+        let shown = format!(
+            "{master:?} {:?}",
+            KeyRing::new(MasterKey::of(7)).with_older(MasterKey::generate().unwrap()).unwrap()
+        );
         assert!(shown.contains(&master.kid().to_string()));
         for spelling in [STANDARD.encode(**secret), "07070707".to_owned(), "7, 7".to_owned()] {
             assert!(!shown.contains(&spelling), "{shown}");

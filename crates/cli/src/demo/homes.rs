@@ -64,8 +64,16 @@ fn former_units(registry: &Registry) -> HashMap<UnitCode, Vec<&Unit>> {
 
 /// Name, district and province of a former unit, if they lead to the office with and without
 /// their marks.
-fn words(registry: &Registry, directory: &Directory, old: &Unit, office: OfficeId, today: Date) -> Option<(String, String, String)> {
-    let named = |code: UnitCode| registry.units.iter().find(|u| u.code == code && (u.valid_to == old.valid_to || u.valid_from.is_none()));
+fn words(
+    registry: &Registry,
+    directory: &Directory,
+    old: &Unit,
+    office: OfficeId,
+    today: Date,
+) -> Option<(String, String, String)> {
+    let named = |code: UnitCode| {
+        registry.units.iter().find(|u| u.code == code && (u.valid_to == old.valid_to || u.valid_from.is_none()))
+    };
     let words = (old.name.clone(), named(old.parent?)?.name.clone(), named(old.province)?.name.clone());
     let leads = |(n, d, p): (String, String, String)| {
         let home = HomeWords { name: n, district: Some(d), province: Some(p), as_of: None };
@@ -92,14 +100,16 @@ pub(crate) fn cast(registry: &Registry) -> Vec<OfficeId> {
     let Some(province) = homes.iter().find(|h| h.is_home() && h.old_words.is_some()).map(|h| h.province.clone()) else {
         return Vec::new();
     };
-    let province = if homes.iter().any(|h| h.province == "01" && h.old_words.is_some()) { "01".to_owned() } else { province };
+    let province =
+        if homes.iter().any(|h| h.province == "01" && h.old_words.is_some()) { "01".to_owned() } else { province };
     let communes = homes.iter().filter(|h| h.is_home() && h.province == province).take(CAST);
     let above = homes.iter().filter(|h| !h.is_home() && (h.province == province || h.province.is_empty()));
     let mut cast: Vec<OfficeId> = communes.chain(above).map(|h| h.office).collect();
     // The third story picks one of these.
     if let Some((code, as_of)) = ambiguous(registry, &directory)
         && let Ok(code) = code.parse()
-        && let Resolution::Ambiguous(candidates) = directory.resolve(&HomeRef::Code(UnitRef { code, as_of }), local_date(start()))
+        && let Resolution::Ambiguous(candidates) =
+            directory.resolve(&HomeRef::Code(UnitRef { code, as_of }), local_date(start()))
     {
         cast.extend(candidates.into_iter().map(|c| c.office));
     }

@@ -89,7 +89,10 @@ pub(crate) async fn demo(settings: &Settings, args: &Demo) -> Result<()> {
     let played = nation(&world, &scale).await;
     if args.keep {
         show::line("");
-        show::line(format!("The services go on; the clock stands at its last step and runs on from there. Logs: {}", world.log().display()));
+        show::line(format!(
+            "The services go on; the clock stands at its last step and runs on from there. Logs: {}",
+            world.log().display()
+        ));
         world.suggest().await?;
         show::line("`make down` ends them.");
         world.leave();

@@ -22,8 +22,8 @@ use xacminh_store::Store;
 use xacminh_store::view::{late, standing};
 
 use super::homes;
-use crate::show;
 use super::process::{self, Program};
+use crate::show;
 
 /// The servers the worlds are made on.
 #[derive(Clone)]
@@ -55,13 +55,20 @@ pub(crate) struct World {
 
 impl World {
     /// Makes a world and starts the product in it. No offices means all of them.
-    pub(crate) async fn begin(name: &str, run_dir: &Path, servers: &Servers, registry: &Registry, offices: Vec<OfficeId>) -> Result<Self> {
+    pub(crate) async fn begin(
+        name: &str,
+        run_dir: &Path,
+        servers: &Servers,
+        registry: &Registry,
+        offices: Vec<OfficeId>,
+    ) -> Result<Self> {
         let dir = run_dir.join(name);
         if dir.exists() {
             std::fs::remove_dir_all(&dir)?;
         }
         std::fs::create_dir_all(&dir)?;
-        let unique = format!("demo_{name}_{:08x}", std::process::id() ^ Timestamp::now().subsec_nanosecond().unsigned_abs());
+        let unique =
+            format!("demo_{name}_{:08x}", std::process::id() ^ Timestamp::now().subsec_nanosecond().unsigned_abs());
         let management = Management::new(&servers.mgmt_url, &unique)?;
         tokio::task::spawn_blocking(move || management.create_vhost()).await??;
         let pg_url = Store::create_database(&servers.pg_url, &unique).await?;

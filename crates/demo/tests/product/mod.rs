@@ -13,9 +13,7 @@ use xacminh_bus::{Bus, BusSettings, ConsumerSettings, Delivery, Outcome, Outgoin
 use xacminh_clock::SteppedClock;
 use xacminh_contract::answer::Code;
 use xacminh_contract::decode::{self, Command};
-use xacminh_contract::envelope::{
-    ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER, TypeError,
-};
+use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER, TypeError};
 use xacminh_contract::names;
 use xacminh_contract::receipt::Refusal;
 use xacminh_contract::refusal::RefusalCode as C;
@@ -71,33 +69,11 @@ pub struct Product {
 }
 
 impl Product {
-    pub fn new(
-        settings: BusSettings,
-        clock: SteppedClock,
-        homes: Vec<HomeOffice>,
-        fault: Fault,
-    ) -> Arc<Self> {
+    pub fn new(settings: BusSettings, clock: SteppedClock, homes: Vec<HomeOffice>, fault: Fault) -> Arc<Self> {
         let on = "2026-11-24".parse().unwrap();
-        let holiday = CalendarDay {
-            on,
-            kind: DayKind::Holiday,
-            name: "Ngày Văn hóa".into(),
-            provisional: false,
-        };
-        let calendar = Calendar::new(
-            [holiday],
-            "test".into(),
-            "08:00-12:00;13:00-17:00".parse().unwrap(),
-        );
-        Arc::new(Self {
-            settings,
-            clock,
-            homes,
-            fault,
-            calendar,
-            state: Mutex::default(),
-            running: Mutex::default(),
-        })
+        let holiday = CalendarDay { on, kind: DayKind::Holiday, name: "Ngày Văn hóa".into(), provisional: false };
+        let calendar = Calendar::new([holiday], "test".into(), "08:00-12:00;13:00-17:00".parse().unwrap());
+        Arc::new(Self { settings, clock, homes, fault, calendar, state: Mutex::default(), running: Mutex::default() })
     }
 
     pub async fn start(self: &Arc<Self>) -> anyhow::Result<()> {
@@ -105,16 +81,8 @@ impl Product {
         let bus = Bus::connect(&self.settings, &stop)?;
         bus.ready().await?;
         let mut tasks = JoinSet::new();
-        for queue in [
-            names::QUEUE_INTAKE,
-            names::QUEUE_BULK,
-            names::QUEUE_ANSWERING,
-            names::QUEUE_UNROUTED,
-        ] {
-            let (me, mut consumer) = (
-                self.clone(),
-                bus.consumer(ConsumerSettings::new(queue, 100), stop.clone()),
-            );
+        for queue in [names::QUEUE_INTAKE, names::QUEUE_BULK, names::QUEUE_ANSWERING, names::QUEUE_UNROUTED] {
+            let (me, mut consumer) = (self.clone(), bus.consumer(ConsumerSettings::new(queue, 100), stop.clone()));
             tasks.spawn(async move {
                 while let Some(batch) = consumer.next_batch().await {
                     for delivery in &batch.deliveries {
@@ -140,17 +108,9 @@ impl Product {
                 }
                 let ids: Vec<String> = messages.iter().map(|m| m.message_id.clone()).collect();
                 let outcomes = publisher.publish_all(messages).await;
-                let sent = ids
-                    .into_iter()
-                    .zip(outcomes)
-                    .filter(|(_, o)| *o == Outcome::Confirmed)
-                    .map(|(id, _)| id);
+                let sent = ids.into_iter().zip(outcomes).filter(|(_, o)| *o == Outcome::Confirmed).map(|(id, _)| id);
                 let sent: HashSet<String> = sent.collect();
-                me.state
-                    .lock()
-                    .unwrap()
-                    .outbox
-                    .retain(|m| !sent.contains(&m.message_id));
+                me.state.lock().unwrap().outbox.retain(|m| !sent.contains(&m.message_id));
             }
         });
         *self.running.lock().unwrap() = Some((tasks, stop));
@@ -170,11 +130,7 @@ impl Product {
 
     pub fn standing(&self, now: Timestamp) -> Standing {
         let state = self.state.lock().unwrap();
-        let due = state
-            .requests
-            .values()
-            .filter(|r| r.start.is_none() && self.confirm_due(r) <= now)
-            .count();
+        let due = state.requests.values().filter(|r| r.start.is_none() && self.confirm_due(r) <= now).count();
         Standing {
             outbox: state.outbox.len() as u64,
             due: due as u64 + self.due(&state, now).len() as u64,
@@ -206,22 +162,12 @@ impl Product {
                     .iter()
                     .find(|h| {
                         h.kind == kind
-                            && (kind == "ministry_unit"
-                                || Some(&h.province) == self.home(r.home).map(|h| &h.province))
+                            && (kind == "ministry_unit" || Some(&h.province) == self.home(r.home).map(|h| &h.province))
                     })
                     .map(|h| h.office)
             };
             for (trigger, rung, due_at, target) in [
-                (
-                    "accept_due",
-                    0,
-                    if r.opened {
-                        Timestamp::MAX
-                    } else {
-                        end_of_day(day(1))
-                    },
-                    Some(r.home),
-                ),
+                ("accept_due", 0, if r.opened { Timestamp::MAX } else { end_of_day(day(1)) }, Some(r.home)),
                 ("answer_due_day", 0, at_local(day(2), 8, 0), Some(r.home)),
                 ("answer_due", 1, end_of_day(day(2)), above("province_unit")),
                 ("answer_due", 2, end_of_day(day(3)), above("ministry_unit")),
@@ -271,18 +217,11 @@ impl Product {
             if row.rung == 2 {
                 told.push((Some(ward), "file_overdue"));
             }
-            for (to, topic) in told
-                .into_iter()
-                .filter_map(|(to, topic)| to.map(|to| (to, topic)))
-            {
+            for (to, topic) in told.into_iter().filter_map(|(to, topic)| to.map(|to| (to, topic))) {
                 let item = json!({ "topic": topic, "for": "head", "office": home.to_string(), "sentence": "…", "sentence_en": "…" });
-                state
-                    .outbox
-                    .push(self.message(to, NOTICE, None, json!({ "items": [item] })));
+                state.outbox.push(self.message(to, NOTICE, None, json!({ "items": [item] })));
             }
-            state
-                .fired
-                .insert((row.request, row.trigger.clone(), row.rung));
+            state.fired.insert((row.request, row.trigger.clone(), row.rung));
             state.rungs.push(row);
         }
     }
@@ -290,12 +229,9 @@ impl Product {
     fn message(&self, to: OfficeId, of: &str, about: Option<RequestId>, body: Value) -> Outgoing {
         Outgoing {
             routing_key: names::inbox(to),
-            message_id: Builder::from_unix_timestamp_millis(
-                self.clock.now().as_millisecond() as u64,
-                &rand::random(),
-            )
-            .into_uuid()
-            .to_string(),
+            message_id: Builder::from_unix_timestamp_millis(self.clock.now().as_millisecond() as u64, &rand::random())
+                .into_uuid()
+                .to_string(),
             message_type: of.into(),
             correlation_id: about.map(|id| id.to_string()),
             body: body.to_string().into(),
@@ -310,28 +246,16 @@ impl Product {
         };
         let now = self.clock.now();
         let mut state = self.state.lock().unwrap();
-        let id = p
-            .message_id
-            .as_ref()
-            .filter(|id| id.parse::<MessageId>().is_ok())
-            .cloned();
+        let id = p.message_id.as_ref().filter(|id| id.parse::<MessageId>().is_ok()).cloned();
         let Some(id) = id else {
             let item = refused(None, now, &C::MessageIdMalformed.refusal());
-            state
-                .outbox
-                .push(self.message(sender, RECEIPT, None, json!({ "items": [item] })));
+            state.outbox.push(self.message(sender, RECEIPT, None, json!({ "items": [item] })));
             return;
         };
         let key = (sender, id.clone());
-        let digest = [
-            p.message_type.clone().unwrap_or_default().into_bytes(),
-            delivery.bytes.clone(),
-        ]
-        .concat();
+        let digest = [p.message_type.clone().unwrap_or_default().into_bytes(), delivery.bytes.clone()].concat();
         let mut item = match state.taken.get(&key) {
-            Some((first, _)) if *first != digest => {
-                Some(refused(Some(&id), now, &C::IdReused.refusal()))
-            }
+            Some((first, _)) if *first != digest => Some(refused(Some(&id), now, &C::IdReused.refusal())),
             Some((_, receipt)) => receipt.clone(),
             None => {
                 let receipt = match self.obey(&mut state, sender, &id, delivery, now) {
@@ -359,29 +283,20 @@ impl Product {
         delivery: &Delivery,
         now: Timestamp,
     ) -> Result<Option<Value>, Refusal> {
-        let of = CommandType::parse(
-            delivery
-                .properties
-                .message_type
-                .as_deref()
-                .unwrap_or_default(),
-        )
-        .map_err(|e| match e {
-            TypeError::Unknown => C::TypeUnknown.refusal(),
-            TypeError::Version => C::VersionUnknown.refusal(),
-        })?;
-        if !of
-            .routing_keys()
-            .contains(&delivery.properties.routing_key.as_str())
-        {
+        let of =
+            CommandType::parse(delivery.properties.message_type.as_deref().unwrap_or_default()).map_err(
+                |e| match e {
+                    TypeError::Unknown => C::TypeUnknown.refusal(),
+                    TypeError::Version => C::VersionUnknown.refusal(),
+                },
+            )?;
+        if !of.routing_keys().contains(&delivery.properties.routing_key.as_str()) {
             return Err(C::RoutingKeyWrong.refusal());
         }
         let command = decode::command(of, &delivery.bytes)?;
         let accepted = |more: Value| {
             let mut item = json!({ "message_id": id, "command": of.wire(), "outcome": "accepted", "at": Instant(now) });
-            item.as_object_mut()
-                .unwrap()
-                .extend(more.as_object().cloned().unwrap_or_default());
+            item.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
             Some(item)
         };
         if let Command::Submit(submit) = &command {
@@ -397,7 +312,8 @@ impl Product {
                 answered: None,
                 withdrawn: false,
             };
-            let card = |h: &HomeOffice| json!({ "office": h.office.to_string(), "name": h.name, "phone": "0000 000 000" });
+            let card =
+                |h: &HomeOffice| json!({ "office": h.office.to_string(), "name": h.name, "phone": "0000 000 000" });
             let body: Value = serde_json::from_slice(&delivery.bytes).unwrap();
             let deliver = json!({
                 "request_id": id, "case_code": submit.case_code, "kind": submit.kind, "lane": submit.lane, "purpose": submit.purpose,
@@ -411,20 +327,11 @@ impl Product {
                 let message = self.message(home.office, REQUEST_DELIVER, Some(request), deliver);
                 state.outbox.push(message);
             }
-            return Ok(accepted(
-                json!({ "request_id": id, "state": "submitted", "responder": card(&home) }),
-            ));
+            return Ok(accepted(json!({ "request_id": id, "state": "submitted", "responder": card(&home) })));
         }
         let about = command.request_id().unwrap().0;
-        let found = state
-            .requests
-            .get_mut(&about)
-            .ok_or_else(|| C::RequestUnknown.refusal())?;
-        let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_)) {
-            found.ward
-        } else {
-            found.home
-        };
+        let found = state.requests.get_mut(&about).ok_or_else(|| C::RequestUnknown.refusal())?;
+        let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_)) { found.ward } else { found.home };
         if owner != sender {
             return Err(C::NotYourRequest.refusal());
         }
@@ -451,12 +358,10 @@ impl Product {
             Command::Give(_) if found.withdrawn => Err(C::AlreadyWithdrawn.refusal()),
             Command::Give(_) if found.answered.is_some() => Err(C::AlreadyAnswered.refusal()),
             Command::Give(give) => {
-                xacminh_domain::answer::check(&give.to_domain())
-                    .map_err(|_| C::ApprovalRequired.refusal())?;
+                xacminh_domain::answer::check(&give.to_domain()).map_err(|_| C::ApprovalRequired.refusal())?;
                 found.answered = Some(give.code);
-                let due = found.start.map(|start| {
-                    end_of_day(self.calendar.nth_working_day_after(local_date(start), 2))
-                });
+                let due =
+                    found.start.map(|start| end_of_day(self.calendar.nth_working_day_after(local_date(start), 2)));
                 let late = due.is_some_and(|due| now >= due);
                 let h = self.home(home).unwrap();
                 let deliver = json!({
@@ -473,12 +378,7 @@ impl Product {
         }
     }
 
-    fn resolve(
-        &self,
-        sender: OfficeId,
-        submit: &Submit,
-        now: Timestamp,
-    ) -> Result<&HomeOffice, Refusal> {
+    fn resolve(&self, sender: OfficeId, submit: &Submit, now: Timestamp) -> Result<&HomeOffice, Refusal> {
         use xacminh_domain::request::Lane;
         let today: Date = local_date(now);
         if submit.received_on.0 > today {
@@ -487,14 +387,8 @@ impl Product {
         if Lane::from(submit.lane) == Lane::Urgent && submit.lane_reason.is_none() {
             return Err(C::LaneReasonRequired.refusal());
         }
-        let number = submit
-            .person
-            .person_no
-            .as_ref()
-            .map(|n| serde_json::to_value(n).unwrap());
-        if number.is_some_and(|n| {
-            xacminh_domain::person_no::PersonNo::parse(n.as_str().unwrap()).is_err()
-        }) {
+        let number = submit.person.person_no.as_ref().map(|n| serde_json::to_value(n).unwrap());
+        if number.is_some_and(|n| xacminh_domain::person_no::PersonNo::parse(n.as_str().unwrap()).is_err()) {
             return Err(C::IdMalformed.refusal());
         }
         let home = serde_json::to_value(&submit.home).unwrap();
@@ -503,35 +397,13 @@ impl Product {
                 let one = json!({ "unit": h.unit_code, "name": h.unit_name, "words": h.unit_name, "province": h.province_name, "office": h.office.to_string(), "office_name": h.name });
                 serde_json::from_value(one).unwrap()
             };
-            return Err(C::ambiguous(
-                self.homes
-                    .iter()
-                    .filter(|h| h.is_home())
-                    .take(2)
-                    .map(candidate)
-                    .collect(),
-            ));
+            return Err(C::ambiguous(self.homes.iter().filter(|h| h.is_home()).take(2).map(candidate).collect()));
         }
-        let digits = |text: &str| {
-            text.chars()
-                .filter(char::is_ascii_digit)
-                .collect::<String>()
-        };
-        let code = home["code"]
-            .as_str()
-            .or_else(|| home["name"].as_str())
-            .map(digits)
-            .unwrap_or_default();
-        let found = self
-            .homes
-            .iter()
-            .find(|h| h.is_home() && h.unit_code == code)
-            .ok_or_else(|| C::HomeUnknown.refusal())?;
-        if found.office == sender {
-            Err(C::HomeIsOwn.refusal())
-        } else {
-            Ok(found)
-        }
+        let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let code = home["code"].as_str().or_else(|| home["name"].as_str()).map(digits).unwrap_or_default();
+        let found =
+            self.homes.iter().find(|h| h.is_home() && h.unit_code == code).ok_or_else(|| C::HomeUnknown.refusal())?;
+        if found.office == sender { Err(C::HomeIsOwn.refusal()) } else { Ok(found) }
     }
 }
 
@@ -558,15 +430,9 @@ pub fn offices(ids: &[OfficeId]) -> Vec<HomeOffice> {
         unit_code: unit,
         province_name: "Tỉnh".into(),
     };
-    let mut all: Vec<_> = (0..communes)
-        .map(|i| office(i, "commune_police", provinces[i % 4], format!("{i:05}")))
-        .collect();
-    all.extend(
-        provinces
-            .iter()
-            .enumerate()
-            .map(|(n, p)| office(communes + n, "province_unit", p, String::new())),
-    );
+    let mut all: Vec<_> =
+        (0..communes).map(|i| office(i, "commune_police", provinces[i % 4], format!("{i:05}"))).collect();
+    all.extend(provinces.iter().enumerate().map(|(n, p)| office(communes + n, "province_unit", p, String::new())));
     all.push(office(ids.len() - 1, "ministry_unit", "", String::new()));
     all
 }

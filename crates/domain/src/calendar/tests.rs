@@ -109,7 +109,12 @@ fn outside_the_imported_years_weeks_are_plain() {
 
 #[test]
 fn an_undecided_day_makes_its_year_provisional() {
-    let day = |year, provisional| CalendarDay { on: date(year, 1, 1), kind: DayKind::Holiday, name: String::new(), provisional };
+    let day = |year, provisional| CalendarDay {
+        on: date(year, 1, 1),
+        kind: DayKind::Holiday,
+        name: String::new(),
+        provisional,
+    };
     let calendar = Calendar::new([day(2026, false), day(2027, true)], "x".into(), hours());
     assert!(!calendar.is_provisional(date(2026, 6, 1)) && calendar.is_provisional(date(2027, 6, 1)));
 }
@@ -125,7 +130,8 @@ fn no_imported_day_at_all_is_a_calendar_too() {
 fn office_hours_are_read_strictly() {
     assert_eq!(hours().to_string(), "08:00-12:00;13:00-17:00");
     assert_eq!(hours().minutes_a_day(), 480);
-    for bad in ["", "8:00-12:00", "12:00-08:00", "08:00-12:00;11:00-13:00", "08:60-09:00", "08:00-25:00", "+8:00-12:00"] {
+    for bad in ["", "8:00-12:00", "12:00-08:00", "08:00-12:00;11:00-13:00", "08:60-09:00", "08:00-25:00", "+8:00-12:00"]
+    {
         assert!(bad.parse::<OfficeHours>().is_err(), "{bad}");
     }
 }

@@ -47,7 +47,12 @@ fn directory() -> Directory {
         unit("00003", "Xã Lợi", "01", "01", true),
         unit("00009", "Đặc khu Đảo Xa", "01", "01", true),
     ];
-    let edge = |from: &str, to: &str, detail| Succession { from_code: code(from), to_code: code(to), effective: START, detail };
+    let edge = |from: &str, to: &str, detail| Succession {
+        from_code: code(from),
+        to_code: code(to),
+        effective: START,
+        detail,
+    };
     use SuccessionDetail::{AllPopulation, AreaOnly, MergedWhole, Part, Whole};
     let successions = vec![
         edge("01", "01", Whole),
@@ -74,7 +79,8 @@ fn directory() -> Directory {
     };
     let mut offices = vec![office(8, OfficeKind::ProvinceUnit, Some("01")), office(9, OfficeKind::MinistryUnit, None)];
     offices.extend((0..3).map(|n| office(n, OfficeKind::CommunePolice, Some("01"))));
-    let serves = |n: u32, served| OfficeServes { office: office_id(n), served, valid_from: Some(START), valid_to: None };
+    let serves =
+        |n: u32, served| OfficeServes { office: office_id(n), served, valid_from: Some(START), valid_to: None };
     let mut rows = vec![
         serves(8, Served::Province(code("01"))),
         serves(8, Served::Commune(code("00009"))),
@@ -82,7 +88,14 @@ fn directory() -> Directory {
     ];
     rows.extend((0..3).zip(communes).map(|(n, c)| serves(n, Served::Commune(code(c)))));
     let variants = vec![NameVariant { code: code("00002"), name: "Phường Chợ Lớn".into(), valid_to: END }];
-    Directory::new(DirectoryParts { units, successions, variants, offices, serves: rows, record_begins: date(2020, 1, 1) })
+    Directory::new(DirectoryParts {
+        units,
+        successions,
+        variants,
+        offices,
+        serves: rows,
+        record_begins: date(2020, 1, 1),
+    })
 }
 
 fn by_code(c: &str, as_of: Date) -> Resolution {
@@ -124,7 +137,10 @@ fn a_split_unit_is_never_guessed() {
     assert_eq!(candidates(&split), ["00001", "00002"], "land without people is no candidate");
     let Resolution::Ambiguous(all) = split else { unreachable!() };
     assert_eq!(all[1].share, Some(SuccessionDetail::Part));
-    assert_eq!((all[1].words.as_str(), all[1].province.as_str()), ("phường Chín, thành phố Hà Đông", "Thành phố Hà Đông"));
+    assert_eq!(
+        (all[1].words.as_str(), all[1].province.as_str()),
+        ("phường Chín, thành phố Hà Đông", "Thành phố Hà Đông")
+    );
     assert_eq!((all[1].office, all[1].office_name.as_str()), (office_id(1), "Công an 1"));
 }
 
@@ -166,7 +182,11 @@ fn marks_win_and_their_place_does_not_count() {
     let directory = directory();
     let meant = |name: &str| {
         let words = HomeWords { name: name.into(), as_of: Some(END), ..HomeWords::default() };
-        directory.rows_named(&words, NOW).into_iter().map(|row| directory.unit(row).code.to_string()).collect::<Vec<_>>()
+        directory
+            .rows_named(&words, NOW)
+            .into_iter()
+            .map(|row| directory.unit(row).code.to_string())
+            .collect::<Vec<_>>()
     };
     assert_eq!(meant("Hoà Lợi"), ["00004"]);
     assert_eq!(meant("Hoa Lợi"), ["00005"]);

@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 
-use super::index::{Directory, Row};
 use super::Candidate;
+use super::index::{Directory, Row};
 use crate::unit::{SuccessionDetail, UnitCode};
 
 /// Where a walk ended: a unit of today, and the share by which a split led there.
@@ -76,10 +76,6 @@ fn followed(edges: &[(Row, SuccessionDetail)]) -> impl Iterator<Item = &(Row, Su
     let all = edges.iter().any(|(_, detail)| *detail == SuccessionDetail::AllPopulation);
     let peopled = edges.iter().any(|(_, detail)| *detail != SuccessionDetail::AreaOnly);
     edges.iter().filter(move |(_, detail)| {
-        if all {
-            *detail == SuccessionDetail::AllPopulation
-        } else {
-            !peopled || *detail != SuccessionDetail::AreaOnly
-        }
+        if all { *detail == SuccessionDetail::AllPopulation } else { !peopled || *detail != SuccessionDetail::AreaOnly }
     })
 }

@@ -50,15 +50,8 @@ pub enum State {
 
 impl State {
     /// All states, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Submitted,
-        Self::Sent,
-        Self::Delivered,
-        Self::Opened,
-        Self::Answered,
-        Self::Read,
-        Self::Withdrawn,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Submitted, Self::Sent, Self::Delivered, Self::Opened, Self::Answered, Self::Read, Self::Withdrawn];
 
     /// The name used on the wire, in tables and metrics.
     pub fn as_str(self) -> &'static str {
@@ -225,10 +218,7 @@ impl Request {
     }
 
     /// Builds a request from all its events; none when they do not begin with a submit.
-    pub fn replay<'a>(
-        id: RequestId,
-        events: impl IntoIterator<Item = (Timestamp, &'a Event)>,
-    ) -> Option<Self> {
+    pub fn replay<'a>(id: RequestId, events: impl IntoIterator<Item = (Timestamp, &'a Event)>) -> Option<Self> {
         let mut events = events.into_iter();
         let (at, first) = events.next()?;
         let mut request = Self::from_first(id, at, first)?;

@@ -80,11 +80,7 @@ pub fn open(mut opening: Opening, person: &Person, now: Timestamp, context: Open
 /// The receipt day plus the kind's limit, or the appointment where the kind has none; and whether
 /// the two differ.
 fn file_due(opening: &Opening, context: OpenContext<'_>) -> (Option<Deadline>, bool) {
-    let appointment = |on: Date| Deadline {
-        on,
-        due_at: end_of_day(on),
-        calendar: context.calendar.version().clone(),
-    };
+    let appointment = |on: Date| Deadline { on, due_at: end_of_day(on), calendar: context.calendar.version().clone() };
     match context.rules.file_clock(opening.kind.as_str(), opening.received_on) {
         Some(limit) => {
             let due = Deadline::count(context.calendar, opening.received_on, limit);

@@ -58,7 +58,11 @@ fn check_above(table: &Table<Unit>, spans: &Spans) -> Result<(), Error> {
             return Err(table.fault(lined.line, above_column(unit), "that unit does not exist for the whole interval"));
         }
         if !exists(unit.province) {
-            return Err(table.fault(lined.line, "province_code", "that province does not exist for the whole interval"));
+            return Err(table.fault(
+                lined.line,
+                "province_code",
+                "that province does not exist for the whole interval",
+            ));
         }
     }
     Ok(())

@@ -17,11 +17,13 @@ pub fn why(state: &str, clock_cause: Option<&str>) -> Option<Why> {
     let state = State::ALL.into_iter().find(|s| s.as_str() == state)?;
     match state {
         State::Submitted => Some(Why::NotSent),
-        State::Sent => Some(if clock_cause == Some(xacminh_contract::ledger::ClockCause::from(ClockCause::NotConnected).as_str()) {
-            Why::NotConnected
-        } else {
-            Why::NotConfirmed
-        }),
+        State::Sent => Some(
+            if clock_cause == Some(xacminh_contract::ledger::ClockCause::from(ClockCause::NotConnected).as_str()) {
+                Why::NotConnected
+            } else {
+                Why::NotConfirmed
+            },
+        ),
         State::Delivered => Some(Why::NotOpened),
         State::Opened => Some(Why::NotAnswered),
         State::Answered => Some(Why::NotRead),
@@ -93,7 +95,8 @@ pub async fn list(
     rows.into_iter()
         .map(|row| {
             let state: &str = row.try_get("state")?;
-            let why = why(state, row.try_get("clock_cause")?).ok_or_else(|| Error::unreadable("a request", "not in life"))?;
+            let why =
+                why(state, row.try_get("clock_cause")?).ok_or_else(|| Error::unreadable("a request", "not in life"))?;
             let (holder, province, since) = match why {
                 Why::NotSent => ("(broker)".to_owned(), "responder_province", "submitted_at"),
                 Why::NotRead => (row.try_get("requester")?, "requester_province", "answered_at"),
