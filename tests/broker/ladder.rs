@@ -276,6 +276,25 @@ async fn two_escalating_copies_fire_each_rung_once() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_damaged_ledger_keeps_the_ladder_from_nobody_else() -> Result<()> {
+    let mut stage = Stage::new("damaged", "2026-11-19T08:00").await?;
+    let (mut ward, home) = stage.ward_and_home().await?;
+    let damaged = ward.submit(&home.office, 980).await?;
+    let sound = ward.submit(&home.office, 981).await?;
+    stage.until("select count(*) from requests where state = 'sent'", 2).await;
+    let unreadable = format!("update events set body = '\\xff' where request_id = '{damaged}' and seq = 1");
+    stage.world.sql(unreadable).await?;
+    // Nobody reads the inbox: the clock starts at noon, and on the 21st the accept due has passed.
+    stage.set("2026-11-21T00:00");
+    stage.until(&format!("select count(*) from rungs where request_id = '{sound}'"), 2).await;
+    assert!(stage.rungs(damaged).await?.is_empty());
+    // Nor does it keep letters from anybody.
+    let another = ward.submit(&home.office, 982).await?;
+    stage.until_state(another, "sent").await;
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answered_request_presses_nobody() -> Result<()> {
     let mut stage = Stage::new("pressed", "2026-11-19T08:00").await?;
     let (mut ward, mut home) = stage.ward_and_home().await?;

@@ -1,7 +1,7 @@
 //! What an office may and may not do, and what a topology of somebody else's leads to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lapin::ErrorKind;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
@@ -223,29 +223,4 @@ async fn a_refused_login_is_told_and_does_not_pass() -> anyhow::Result<()> {
     let error = timeout(PATIENCE, bus.ready()).await?.expect_err("a login that is none");
     assert!(!error.is_transient(), "{error:?}");
     world.close().await
-}
-
-/// Half a minute and 800 MiB of RabbitMQ: by hand, with `--ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a minute; run by hand to measure"]
-async fn the_whole_country_is_granted_in_one_call() -> anyhow::Result<()> {
-    let mut world = World::new("country").await?;
-    let bus = bus(&world).await?;
-    let began = Instant::now();
-    let logins = world.offices(3_356).await?;
-    println!("3,356 offices granted in {:.1} s", began.elapsed().as_secs_f64());
-    let inboxes: Vec<_> = logins.iter().map(|l| names::inbox(l.office)).collect();
-    let began = Instant::now();
-    let sights = bus.inbox_probe().look(&inboxes).await?;
-    println!("looked at in {:.2} s", began.elapsed().as_secs_f64());
-    assert!(sights.iter().all(|s| matches!(s, InboxSight::There { consumers: 0, waiting: 0 })));
-    let began = Instant::now();
-    let sent = inboxes.iter().enumerate().map(|(n, i)| to_inbox(i.clone(), &format!("m{n}")));
-    let outcomes = bus.publisher().publish_all(sent.collect()).await;
-    println!("one message to each in {:.2} s", began.elapsed().as_secs_f64());
-    assert!(outcomes.iter().all(|o| *o == Outcome::Confirmed));
-    let began = Instant::now();
-    world.close().await?;
-    println!("taken away in {:.1} s", began.elapsed().as_secs_f64());
-    Ok(())
 }

@@ -165,13 +165,3 @@ async fn a_product_that_forgets_its_receipts_is_found_out() -> Result<()> {
     assert!(said.contains("duplicate_effects = "), "{said}");
     world.end().await
 }
-
-/// For measuring: the nation's requests over a fifth of its offices.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes a minute and more"]
-async fn ten_thousand_requests_take_about_a_minute() -> Result<()> {
-    let world = Small::new("large", 650, Fault::None).await?;
-    let report = nation(&world, &world.settings(10_000, 300)).await?;
-    assert!(report.wall_seconds < 100.0 && report.killed_with_in_flight >= 1_000, "{report:?}");
-    world.end().await
-}

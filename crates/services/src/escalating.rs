@@ -24,6 +24,7 @@ use xacminh_store::{request, timer};
 
 use crate::core::{Core, climb};
 use crate::digest;
+use crate::disposition::{self, Disposition};
 use crate::error::Error;
 
 /// How many requests are claimed together.
@@ -58,24 +59,51 @@ pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken)
 /// Fires what is due, for some requests at a time; gives how many were worked on, and none when
 /// nothing was due.
 async fn fire(core: &Core, probe: &InboxProbe) -> Result<Option<usize>, Error> {
+    let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), CLAIM).await?;
+    if due.is_empty() {
+        return Ok(None);
+    }
+    match fire_some(core, probe, &due).await {
+        Err(error) if disposition::of(&error, due.len()) != Disposition::Retry => {
+            tracing::warn!(%error, requests = due.len(), "one of these cannot be worked on; each alone");
+            for id in &due {
+                fire_alone(core, probe, *id).await?;
+            }
+            Ok(Some(due.len()))
+        }
+        other => other.map(Some),
+    }
+}
+
+/// One request. If it cannot be worked on, such as for a damaged ledger, it waits: it must not
+/// keep the ladder from all others.
+async fn fire_alone(core: &Core, probe: &InboxProbe, id: RequestId) -> Result<(), Error> {
+    match fire_some(core, probe, &[id]).await {
+        Err(error) if disposition::of(&error, 1) == Disposition::Park => {
+            tracing::error!(%error, request.id = %id, "no rung of this request can fire; see `xacminh request verify`");
+            let later = core.clock.now() + jiff::SignedDuration::from_hours(1);
+            Ok(timer::set(&mut *core.store.conn().await?, &[(id, later)]).await?)
+        }
+        other => other.map(drop),
+    }
+}
+
+/// Fires what is due of these requests; gives how many were worked on.
+async fn fire_some(core: &Core, probe: &InboxProbe, due: &[RequestId]) -> Result<usize, Error> {
     let now = core.clock.now();
     let reference = core.reference();
     let mut conn = core.store.conn().await?;
     let outages = outage::since(&mut conn, now - jiff::SignedDuration::from_hours(24 * 31)).await?;
 
     // Whether anybody reads an inbox is asked before the transaction, never in it.
-    let due = timer::due(&mut conn, now, CLAIM).await?;
-    if due.is_empty() {
-        return Ok(None);
-    }
-    let before = ledger::read(&mut conn, &due).await?;
+    let before = ledger::read(&mut conn, due).await?;
     drop(conn);
     let unheard: HashSet<OfficeId> =
         before.values().filter(|c| c.request.clock.is_none()).map(|c| c.request.opening.responder).collect();
     let readers = look(probe, unheard).await?;
 
     let mut tx = core.store.begin().await?;
-    let claimed = timer::claim(&mut tx, &due).await?;
+    let claimed = timer::claim(&mut tx, due).await?;
     let mut requests = ledger::lock(&mut tx, &claimed, true).await?;
     let (mut rows, mut fired, mut lines, mut timers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ids: Vec<RequestId> = requests.keys().copied().collect();
@@ -107,7 +135,7 @@ async fn fire(core: &Core, probe: &InboxProbe) -> Result<Option<usize>, Error> {
     timer::set(&mut tx, &timers).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     count(core, &fired);
-    Ok(Some(timers.len()))
+    Ok(timers.len())
 }
 
 /// Which of these offices' inboxes have a reader.

@@ -23,7 +23,7 @@ use xacminh_store::outbox::{self, Mark, SHARDS, Waiting};
 use xacminh_store::{PgConnection, outage, request};
 
 use crate::core::Core;
-use crate::disposition::PAUSE;
+use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
 use crate::taking::province_of;
 
@@ -33,8 +33,8 @@ const BATCH: i64 = 500;
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often a relay asks for shards that another copy may have let go.
 const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
-/// How long a letter to an office without an inbox waits before it is tried again.
-const NO_INBOX_PAUSE: Duration = Duration::from_secs(30);
+/// How long a letter waits that cannot leave: no inbox, or no key to open it.
+const ASIDE: Duration = Duration::from_secs(30);
 
 /// Sends letters until told to stop.
 pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {
@@ -70,7 +70,11 @@ async fn hold_and_send(core: &Core, publisher: &Publisher, stop: &CancellationTo
         }
         aside.retain(|_, until| *until > Instant::now());
         let except: Vec<i64> = aside.keys().copied().collect();
-        let waiting = outbox::read(&mut conn, &core.keys, &held, &except, BATCH).await?;
+        let outbox::Batch { waiting, sealed_shut } = outbox::read(&mut conn, &core.keys, &held, &except, BATCH).await?;
+        if !sealed_shut.is_empty() {
+            tracing::error!(letters = sealed_shut.len(), "letters cannot be opened with the keys at hand; they wait");
+            aside.extend(sealed_shut.into_iter().map(|id| (id, Instant::now() + ASIDE)));
+        }
         if waiting.is_empty() {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -93,7 +97,7 @@ async fn hold_and_send(core: &Core, publisher: &Publisher, stop: &CancellationTo
                 }
                 Outcome::Returned(_) | Outcome::Unfit => {
                     tracing::warn!(office.id = %waiting.letter.office, "an office has no inbox; its letter waits");
-                    aside.insert(waiting.outbox_id, Instant::now() + NO_INBOX_PAUSE);
+                    aside.insert(waiting.outbox_id, Instant::now() + ASIDE);
                     "no_inbox"
                 }
                 Outcome::Unknown | Outcome::Nacked => {
@@ -103,7 +107,7 @@ async fn hold_and_send(core: &Core, publisher: &Publisher, stop: &CancellationTo
             };
             core.metrics.letters.with_label_values(&[&waiting.letter.message_type, word]).inc();
         }
-        mark(core, &mut conn, &confirmed).await?;
+        mark_all(core, &mut conn, &confirmed).await?;
         if unknown {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -131,6 +135,23 @@ fn letter(core: &Core, waiting: &Waiting) -> Outgoing {
         correlation_id: letter.request_id.map(|id| id.to_string()),
         headers,
         body: letter.body.clone(),
+    }
+}
+
+/// Writes down what RabbitMQ confirmed, and lets it go. A request whose ledger cannot be read keeps
+/// no other letter: its own goes without a mark.
+async fn mark_all(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Result<(), Error> {
+    match mark(core, conn, confirmed).await {
+        Err(error) if disposition::of(&error, confirmed.len()) != Disposition::Retry => {
+            for one in confirmed {
+                if let Err(error) = mark(core, conn, std::slice::from_ref(one)).await {
+                    tracing::error!(%error, office.id = %one.letter.office, "a letter left but cannot be marked");
+                    outbox::remove(conn, &[one.outbox_id]).await?;
+                }
+            }
+            Ok(())
+        }
+        other => other,
     }
 }
 

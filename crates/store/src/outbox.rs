@@ -58,6 +58,15 @@ pub struct Letter {
     pub body: Vec<u8>,
 }
 
+/// What a relay read in one go.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Letters, oldest first.
+    pub waiting: Vec<Waiting>,
+    /// Places of letters whose bytes cannot be opened with the keys at hand.
+    pub sealed_shut: Vec<i64>,
+}
+
 /// A letter with its place in the outbox.
 #[derive(Debug, Clone)]
 pub struct Waiting {
@@ -100,7 +109,7 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, letters: &[Letter]) -> R
     Ok(())
 }
 
-/// Letters of the given shards, oldest first, after a place: what a relay reads in one go.
+/// Letters of the given shards, oldest first: what a relay reads in one go.
 /// `except` are places it already has in hand or gave up on for now.
 pub async fn read(
     conn: &mut PgConnection,
@@ -108,7 +117,7 @@ pub async fn read(
     shards: &[i16],
     except: &[i64],
     limit: i64,
-) -> Result<Vec<Waiting>, Error> {
+) -> Result<Batch, Error> {
     let rows = query(
         "select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
          from outbox where shard = any($1) and outbox_id <> all($2) order by outbox_id limit $3",
@@ -118,16 +127,21 @@ pub async fn read(
     .bind(limit)
     .fetch_all(conn)
     .await?;
-    let mut out = Vec::with_capacity(rows.len());
+    let mut batch = Batch::default();
     for row in rows {
         let message_id: Uuid = row.try_get("message_id")?;
+        let outbox_id = row.try_get("outbox_id")?;
+        let Ok(body) = keys.open(message_id.as_bytes(), row.try_get("sealed")?) else {
+            batch.sealed_shut.push(outbox_id);
+            continue;
+        };
         let mark = match row.try_get::<Option<&str>, _>("marks")? {
             Some("sent") => Some(Mark::Sent),
             Some(_) => Some(Mark::AnswerSent),
             None => None,
         };
-        out.push(Waiting {
-            outbox_id: row.try_get("outbox_id")?,
+        batch.waiting.push(Waiting {
+            outbox_id,
             letter: Letter {
                 office: row.try_get::<&str, _>("office")?.parse().map_err(|e| Error::unreadable("an office", e))?,
                 message_id,
@@ -136,11 +150,11 @@ pub async fn read(
                 mark,
                 created_at: row.try_get::<At, _>("created_at")?.0,
                 traceparent: row.try_get("traceparent")?,
-                body: keys.open(message_id.as_bytes(), row.try_get("sealed")?)?.to_vec(),
+                body: body.to_vec(),
             },
         });
     }
-    Ok(out)
+    Ok(batch)
 }
 
 /// Lets confirmed letters go.

@@ -289,26 +289,4 @@ mod tests {
         let (key, wrapped) = ring().new_data_key().unwrap();
         assert_eq!(format!("{key:?} {wrapped:?}"), "DataKey(…) WrappedKey(…)");
     }
-
-    /// Run with `--release -- --ignored --nocapture` to see what a seal costs.
-    #[test]
-    #[ignore = "a measurement"]
-    fn cost() {
-        let ring = ring();
-        let plain = [0x5a; 1024];
-        let blob = ring.seal(b"x", &plain).unwrap();
-        let rounds = 100_000_u32;
-        let time = |name: &str, step: &dyn Fn()| {
-            let start = std::time::Instant::now();
-            (0..rounds).for_each(|_| step());
-            println!("{name}: {:?}", start.elapsed() / rounds);
-        };
-        time("seal 1 KiB", &|| drop(ring.seal(b"x", &plain).unwrap()));
-        time("open 1 KiB", &|| drop(ring.open(b"x", &blob).unwrap()));
-        time("new data key", &|| drop(ring.new_data_key().unwrap()));
-        time("random 80 bytes", &|| getrandom::fill(&mut [0; 80]).unwrap());
-        time("digest 1 KiB", &|| {
-            std::hint::black_box(ring.digest("x", &plain));
-        });
-    }
 }

@@ -1,3 +1,5 @@
+//! The calendar, counted by hand.
+
 use jiff::civil::date;
 use proptest::prelude::*;
 
