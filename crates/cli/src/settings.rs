@@ -64,7 +64,7 @@ pub(crate) struct Postgresql {
 
 impl Default for Postgresql {
     fn default() -> Self {
-        Self { url: None, url_file: None, connections: 16 }
+        Self { url: None, url_file: None, connections: 20 }
     }
 }
 

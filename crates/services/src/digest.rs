@@ -45,7 +45,7 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
     }
     outbox::put(&mut tx, &core.keys, &letters).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
-    core.outbox.notify_one();
+    core.outbox.notify_waiters();
     Ok(count)
 }
 

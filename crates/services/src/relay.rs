@@ -27,6 +27,8 @@ use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
 use crate::taking::province_of;
 
+/// How many loops share the shards of a process: while one waits for confirms, another marks.
+const LANES: i16 = 4;
 /// How many letters leave together.
 const BATCH: i64 = 500;
 /// How often the outbox is swept for what no bell was rung for.
@@ -38,10 +40,13 @@ const ASIDE: Duration = Duration::from_secs(30);
 
 /// Sends letters until told to stop.
 pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {
-    let publisher = bus.publisher();
-    let watching = tokio::spawn(watch_outages(core.clone(), bus.clone(), stop.clone()));
+    let lane = |lane| send_lane(&core, bus.publisher(), lane, &stop);
+    tokio::join!(watch_outages(core.clone(), bus.clone(), stop.clone()), lane(0), lane(1), lane(2), lane(3));
+}
+
+async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = hold_and_send(&core, &publisher, &stop).await {
+        if let Err(error) = hold_and_send(core, &publisher, lane, stop).await {
             tracing::warn!(%error, "the relay lost its place; it starts anew");
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -49,23 +54,20 @@ pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {
             }
         }
     }
-    // It ends with the same stop.
-    if watching.await.is_err() {
-        tracing::error!("the watch over outages ended early");
-    }
 }
 
 /// One life of the connection that holds the shards.
-async fn hold_and_send(core: &Core, publisher: &Publisher, stop: &CancellationToken) -> Result<(), Error> {
+async fn hold_and_send(core: &Core, publisher: &Publisher, lane: i16, stop: &CancellationToken) -> Result<(), Error> {
     // Out of the pool: closing it, whichever way, lets the shards go.
     let mut conn = core.store.conn().await?.detach();
     let mut bell = core.store.listen().await?;
+    let ours: Vec<i16> = (0..SHARDS).filter(|shard| shard % LANES == lane).collect();
     let mut held: Vec<i16> = Vec::new();
     let mut asked: Option<Instant> = None;
     let mut aside: HashMap<i64, Instant> = HashMap::new();
     while !stop.is_cancelled() {
-        if held.len() < usize::from(SHARDS.unsigned_abs()) && asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
-            held = outbox::hold_shards(&mut conn, &held).await?;
+        if held.len() < ours.len() && asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
+            held = outbox::hold_shards(&mut conn, &held, &ours).await?;
             asked = Some(Instant::now());
         }
         aside.retain(|_, until| *until > Instant::now());

@@ -265,7 +265,7 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
     tx.commit().await.map_err(xacminh_store::Error::from)?;
 
     if !done.letters.is_empty() {
-        core.outbox.notify_one();
+        core.outbox.notify_waiters();
     }
     for (id, event) in &done.seen {
         let request = &requests[id].request;
