@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use xacminh_domain::calendar::local_date;
+use xacminh_domain::unit::{UnitCode, UnitLevel};
 use xacminh_store::reference;
 use xacminh_store::view::late::{self, Late as Row};
 
@@ -32,6 +33,12 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
     let reference = reference::load(&mut conn).await?;
     let now = wiring::clock(settings)?.now();
     let today = local_date(now);
+    if let Some(code) = &args.province {
+        let known = code.parse::<UnitCode>().ok().filter(|c| c.level() == UnitLevel::Province);
+        if known.and_then(|c| reference.directory.unit_at(&c, today)).is_none() {
+            bail!("there is no province {code}: say its code of two digits, such as 01");
+        }
+    }
     // Unread for a working day counts as late (handbook §5).
     let day_before = (1..=31)
         .map(|n| today.saturating_sub(jiff::SignedDuration::from_hours(24 * n)))

@@ -82,10 +82,28 @@ fn main() -> ExitCode {
         Err(error) => {
             use std::io::Write;
             // Nothing is left to do when even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "xacminh: {error:#}");
+            let _ = writeln!(std::io::stderr(), "xacminh: {}", said_once(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, each cause once: some libraries' words hold those of their cause.
+fn said_once(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.contains(&cause) {
+            continue;
+        }
+        if !said.is_empty() {
+            said.push_str(": ");
+        }
+        said.push_str(&cause);
+    }
+    if error.chain().any(|c| c.downcast_ref::<xacminh_store::Error>().is_some_and(xacminh_store::Error::is_transient)) {
+        said.push_str(" (does PostgreSQL run, at the address of postgresql.url? A demo runs after `make demo KEEP=1`)");
+    }
+    said
 }
 
 async fn dispatch(settings: &Settings, command: Command) -> Result<()> {

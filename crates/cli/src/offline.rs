@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
+use xacminh_contract::receipt::Warning;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::deadline::{Deadline, TimeLimit};
 use xacminh_domain::directory::{Directory, HomeRef, HomeWords, Resolution};
@@ -31,6 +32,12 @@ pub(crate) struct Due {
     json: bool,
 }
 
+/// The reference data that the settings name.
+fn registry(settings: &Settings) -> Result<Registry> {
+    Registry::load(&settings.data_dir)
+        .with_context(|| format!("reference data in {} (data_dir, or XACMINH_DATA_DIR)", settings.data_dir.display()))
+}
+
 /// `xacminh due`.
 pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
     let received_on = match args.received.parse::<Timestamp>() {
@@ -45,7 +52,7 @@ pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
         (None, Some(n)) => TimeLimit::CalendarDays(n),
         _ => bail!("say --working-days N or --calendar-days N"),
     };
-    let calendar = Registry::load(&settings.data_dir)?.calendar();
+    let calendar = registry(settings)?.calendar();
     let due = Deadline::count(&calendar, received_on, limit);
     let provisional = calendar.is_provisional(due.on);
     if args.json {
@@ -95,7 +102,7 @@ pub(crate) struct Resolve {
 
 /// `xacminh unit resolve`.
 pub(crate) fn unit(settings: &Settings, Unit::Resolve(args): &Unit) -> Result<()> {
-    let directory = Registry::load(&settings.data_dir)?.directory();
+    let directory = registry(settings)?.directory();
     let today = match args.today {
         Some(today) => today,
         None => local_date(crate::wiring::clock(settings)?.now()),
@@ -117,7 +124,7 @@ pub(crate) fn unit(settings: &Settings, Unit::Resolve(args): &Unit) -> Result<()
     match found {
         Resolution::Unique(home) => {
             let office = directory.office(&home.office).map(|o| o.name.clone()).unwrap_or_default();
-            let warnings: Vec<String> = home.warnings.iter().map(|w| format!("{w:?}")).collect();
+            let warnings: Vec<String> = home.warnings.iter().map(|w| Warning::from(*w).as_str().to_owned()).collect();
             let note = if warnings.is_empty() { String::new() } else { format!("  [{}]", warnings.join(", ")) };
             show::line(format!("{}  {}  {} ({office}){note}", home.unit, home.name, home.office));
             Ok(())

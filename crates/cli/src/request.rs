@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
+use xacminh_contract::ledger::ClockCause;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
 use xacminh_domain::request::Request as Domain;
@@ -144,8 +145,9 @@ async fn show_one(settings: &Settings, one: &One) -> Result<()> {
     }
     if let Some((cause, clock)) = clock {
         show::line(format!(
-            "reply     clock since {} ({cause:?}): accept due {}, answer due {}",
+            "reply     clock since {} ({}): accept due {}, answer due {}",
             show::instant(clock.started_at),
+            ClockCause::from(*cause).as_str(),
             show::day(clock.accept.on),
             show::day(clock.answer.on)
         ));
@@ -182,8 +184,9 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
         found.request.state.as_str()
     ));
     for Hop { holder, from, to, until } in &hops {
+        let until = if *until == "open" { "now" } else { until };
         show::line(format!(
-            "  {}  {:>12}  ({:>5} working min)  until {until:<11}  {}",
+            "  {}  {:>16}  ({:>5} working min)  until {until:<11}  {}",
             show::instant(*from),
             show::stretch(*from, *to),
             minutes(*from, *to),

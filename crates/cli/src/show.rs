@@ -29,13 +29,14 @@ pub(crate) fn day(on: Date) -> String {
     on.strftime("%d/%m/%Y").to_string()
 }
 
-/// A stretch of time, coarsely.
+/// A stretch of time, to the second, so that the stretches on a page add up to their sum.
 pub(crate) fn stretch(from: Timestamp, to: Timestamp) -> String {
     let ms = to.duration_since(from).as_millis();
-    match ms {
-        i128::MIN..1_000 => format!("{ms} ms"),
-        1_000..120_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-        120_000..7_200_000 => format!("{} min", ms / 60_000),
-        _ => format!("{} h {:02} min", ms / 3_600_000, ms / 60_000 % 60),
+    let seconds = ms / 1_000;
+    match seconds {
+        i128::MIN..1 => format!("{ms} ms"),
+        1..60 => format!("{seconds}.{} s", ms % 1_000 / 100),
+        60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} min {:02} s", seconds / 3_600, seconds / 60 % 60, seconds % 60),
     }
 }

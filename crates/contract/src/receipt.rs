@@ -68,6 +68,25 @@ pub enum Warning {
     AlreadyDone,
 }
 
+impl Warning {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IdLegacy => "id_legacy",
+            Self::IdUnknownPrefix => "id_unknown_prefix",
+            Self::IdDisagreesBirth => "id_disagrees_birth",
+            Self::OriginAbroad => "origin_abroad",
+            Self::NameRareLetters => "name_rare_letters",
+            Self::PromisedDiffersFromLimit => "promised_differs_from_limit",
+            Self::ClockSkew => "clock_skew",
+            Self::BeforeRecord => "before_record",
+            Self::FormerName => "former_name",
+            Self::LookupPending => "lookup_pending",
+            Self::AlreadyDone => "already_done",
+        }
+    }
+}
+
 impl From<OpenWarning> for Warning {
     fn from(warning: OpenWarning) -> Self {
         match warning {

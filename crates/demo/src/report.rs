@@ -105,7 +105,10 @@ impl Report {
             }
         }
         if self.refusal_p99_ms > 1_000 {
-            broken.push(format!("refusal_p99_ms = {}", self.refusal_p99_ms));
+            broken.push(format!(
+                "refusal_p99_ms = {}, 1000 at most (is the machine busy with other work?)",
+                self.refusal_p99_ms
+            ));
         }
         if broken.is_empty() {
             return Ok(());

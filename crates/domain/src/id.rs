@@ -46,9 +46,10 @@ impl MessageId {
 impl FromStr for MessageId {
     type Err = IdError;
 
-    /// Only the usual form is taken (36 characters), so that one id has one spelling.
+    /// Only the usual form is taken (36 characters, lower case), so that one id has one spelling and
+    /// a client that compares texts finds its receipt.
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.len() != 36 {
+        if text.len() != 36 || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(IdError::NotUuidV7);
         }
         Uuid::parse_str(text).map_err(|_| IdError::NotUuidV7).and_then(Self::new)
@@ -169,6 +170,7 @@ mod tests {
         let v7 = "019371a0-7c00-7abc-8def-0123456789ab";
         assert_eq!(v7.parse::<MessageId>().unwrap().to_string(), v7);
         assert_eq!("019371a0-7c00-4abc-8def-0123456789ab".parse::<MessageId>(), Err(IdError::NotUuidV7));
+        assert_eq!(v7.to_uppercase().parse::<MessageId>(), Err(IdError::NotUuidV7));
         assert_eq!("019371a07c007abc8def0123456789ab".parse::<MessageId>(), Err(IdError::NotUuidV7));
     }
 

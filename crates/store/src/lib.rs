@@ -21,7 +21,8 @@ use serde::Serializer;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, query_scalar};
 use uuid::Uuid;
-use xacminh_domain::Date;
+use xacminh_contract::values::Instant;
+use xacminh_domain::{Date, Timestamp};
 
 pub use error::Error;
 pub use sqlx::Connection;
@@ -129,6 +130,15 @@ async fn on_server(url: &str, statement: &'static str, name: &str) -> Result<(),
 
 pub(crate) fn as_text<T: std::fmt::Display, S: Serializer>(value: &T, s: S) -> Result<S::Ok, S::Error> {
     s.collect_str(value)
+}
+
+/// An instant in Vietnam's time, as the wire and the command line have it.
+pub(crate) fn as_local<S: Serializer>(at: &Timestamp, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_str(&Instant(*at))
+}
+
+pub(crate) fn as_optional_local<S: Serializer>(at: &Option<Timestamp>, s: S) -> Result<S::Ok, S::Error> {
+    as_optional_text(&at.map(Instant), s)
 }
 
 pub(crate) fn as_optional_text<T: std::fmt::Display, S: Serializer>(

@@ -103,7 +103,7 @@ pub struct Parked {
     /// Its number.
     pub parked_id: i64,
     /// When it was parked.
-    #[serde(serialize_with = "crate::as_text")]
+    #[serde(serialize_with = "crate::as_local")]
     pub at: Timestamp,
     /// The queue it came from.
     pub queue: String,

@@ -48,7 +48,7 @@ pub struct Late {
     /// Province code of the holder.
     pub province: String,
     /// Since when.
-    #[serde(serialize_with = "crate::as_text")]
+    #[serde(serialize_with = "crate::as_local")]
     pub since: Timestamp,
     /// Why.
     pub why: Why,
@@ -58,7 +58,7 @@ pub struct Late {
     /// The highest rung that fired.
     pub rung: i16,
     /// When the next rung fires.
-    #[serde(serialize_with = "crate::as_optional_text")]
+    #[serde(serialize_with = "crate::as_optional_local")]
     pub next_at: Option<Timestamp>,
 }
 
