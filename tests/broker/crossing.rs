@@ -84,8 +84,7 @@ async fn a_withdrawal_sent_after_its_submit_is_taken_after_it() -> Result<()> {
     assert_eq!(ward.receipt(request).await?.outcome, Outcome::Accepted);
     let item = ward.receipt(back.message_id.parse()?).await?;
     assert_eq!((item.outcome, item.state), (Outcome::Accepted, Some(State::Withdrawn)));
-    // The work and the notice may both come; the answer is too late for both.
-    home.request(request).await?;
+    // The work need not come any more; the notice does, for nobody can know whether it left before.
     home.notice(Topic::Withdrawn).await?;
     let item = home.ask(CommandType::AnswerGive, &give(request, "A01")).await?;
     assert_eq!(item.refusal.unwrap().code, RefusalCode::AlreadyWithdrawn.as_str());

@@ -78,6 +78,30 @@ impl Desk {
         Ok(())
     }
 
+    /// Sends many messages at once and waits until RabbitMQ has all.
+    pub(crate) async fn publish_all(&mut self, messages: &[OfficeMessage]) -> Result<()> {
+        self.client.publish_all(messages).await
+    }
+
+    /// The next work that comes: its message-id and its bytes. It is taken from the inbox and
+    /// nothing is said about it.
+    pub(crate) async fn take_work(&mut self) -> Result<(String, Vec<u8>)> {
+        loop {
+            let delivery = self.client.next().await?;
+            self.client.ack(&delivery).await?;
+            let properties = &delivery.properties;
+            if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == envelope::REQUEST_DELIVER) {
+                let id = properties.message_id().as_ref().map(ToString::to_string).context("no message-id")?;
+                return Ok((id, delivery.data));
+            }
+        }
+    }
+
+    /// Goes away, as a system that is switched off.
+    pub(crate) async fn leave(self) -> Result<()> {
+        self.client.close().await
+    }
+
     /// Sends a command; gives its id.
     pub(crate) async fn send(&mut self, of: CommandType, body: &Value) -> Result<MessageId> {
         let message = self.message(of, body);

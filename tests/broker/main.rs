@@ -8,7 +8,9 @@ mod stage;
 
 mod bad_input;
 mod crossing;
+mod flight;
 mod ladder;
+mod lanes;
 mod ledger;
 mod life;
 mod repeats;

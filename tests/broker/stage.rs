@@ -109,7 +109,7 @@ impl Stage {
             if copy == 0 {
                 tasks.spawn(intake::run(core.clone(), bus.clone(), stop.clone()));
                 tasks.spawn(answering::run(core.clone(), bus.clone(), stop.clone()));
-                tasks.spawn(relay::run(core.clone(), bus, stop.clone()));
+                tasks.spawn(relay::run(core.clone(), bus, LOOK, stop.clone()));
                 tasks.spawn(measuring::run(core, Duration::from_secs(1), stop.clone()));
             }
         }

@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) escalating: Every,
     /// Measuring.
     pub(crate) measuring: Every,
+    /// How often the relay asks whether something has to be sent again.
+    pub(crate) sending_again: Every,
 }
 
 impl Default for Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
             log: Log::default(),
             escalating: Every { every_ms: 1_000 },
             measuring: Every { every_ms: 5_000 },
+            sending_again: Every { every_ms: 5_000 },
         }
     }
 }

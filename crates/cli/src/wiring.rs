@@ -85,7 +85,7 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
         match role {
             Role::Intake => tasks.spawn(intake::run(core, bus, stop)),
             Role::Answering => tasks.spawn(answering::run(core, bus, stop)),
-            Role::Relay => tasks.spawn(relay::run(core, bus, stop)),
+            Role::Relay => tasks.spawn(relay::run(core, bus, settings.sending_again.duration(), stop)),
             Role::Escalating => tasks.spawn(escalating::run(core, bus, settings.escalating.duration(), stop)),
             Role::Measuring => tasks.spawn(measuring::run(core, settings.measuring.duration(), stop)),
         };

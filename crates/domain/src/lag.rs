@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use crate::request::Request;
+use crate::request::{ClockCause, Request};
 
 /// A measured part of the way, as metrics name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,9 +100,12 @@ pub struct Hop {
 /// The whole way of a request up to `now`, hop by hop. `outages` are the broker's, as (from, to).
 pub fn path(request: &Request, now: Timestamp, outages: &[(Timestamp, Option<Timestamp>)]) -> Vec<Hop> {
     let at = &request.at;
+    // What the broker could not send while H's clock ran already, waited for H's system to confirm
+    // what it had been sent before (the cap of requests in flight).
+    let unsent = if waited_for_room(request) { Holder::ResponderSystem } else { Holder::Broker };
     let ends = [
         (Holder::Requester, Some(at.submitted), "submitted"),
-        (Holder::Broker, at.sent, "sent"),
+        (unsent, at.sent, "sent"),
         (Holder::ResponderSystem, at.delivered, "delivered"),
         (Holder::Responder, at.opened, "opened"),
         (Holder::Responder, at.answered, "answered"),
@@ -130,6 +133,16 @@ pub fn path(request: &Request, now: Timestamp, outages: &[(Timestamp, Option<Tim
         from = to;
     }
     hops
+}
+
+/// H's clock started, for silence, before the request could leave.
+fn waited_for_room(request: &Request) -> bool {
+    request.clock.as_ref().is_some_and(|(cause, clock)| match cause {
+        ClockCause::Delivered => false,
+        ClockCause::NotConnected | ClockCause::NotConfirmed => {
+            request.at.sent.is_none_or(|sent| sent > clock.started_at)
+        }
+    })
 }
 
 /// Adds a hop; the home system's time during an outage of the broker is the line's.

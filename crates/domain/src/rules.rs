@@ -87,6 +87,8 @@ impl LegalRules {
     pub const ANSWER: &'static str = "reply.answer";
     /// After how long an unconfirmed request counts as delivered.
     pub const NOT_RECEIVED: &'static str = "reply.not_received";
+    /// After how long a request that H's system did not confirm may be sent to it again.
+    pub const SEND_AGAIN: &'static str = "delivery.send_again";
     /// Under which age nothing is verified.
     pub const EXEMPT_UNDER_AGE: &'static str = "exempt_under_age";
     /// The office hours that working time is measured by.
@@ -135,10 +137,13 @@ impl LegalRules {
 
     /// Minutes of office hours after which an unconfirmed request starts H's clock all the same.
     pub fn not_received_minutes(&self, on: Date) -> Result<i64, MissingRule> {
-        match self.get(Self::NOT_RECEIVED, on) {
-            Some(RuleValue::WorkingMinutes(minutes)) => Ok(i64::from(*minutes)),
-            _ => Err(MissingRule { key: Self::NOT_RECEIVED, on }),
-        }
+        self.working_minutes(Self::NOT_RECEIVED, on)
+    }
+
+    /// Minutes of office hours after which a request that was sent and not confirmed may be sent
+    /// again, under the same id.
+    pub fn send_again_minutes(&self, on: Date) -> Result<i64, MissingRule> {
+        self.working_minutes(Self::SEND_AGAIN, on)
     }
 
     /// Under which age, in years at the receipt of the file, nothing is verified; 0 for nobody.
@@ -154,6 +159,13 @@ impl LegalRules {
         match self.get(Self::OFFICE_HOURS, on) {
             Some(RuleValue::Hours(hours)) => Ok(hours),
             _ => Err(MissingRule { key: Self::OFFICE_HOURS, on }),
+        }
+    }
+
+    fn working_minutes(&self, key: &'static str, on: Date) -> Result<i64, MissingRule> {
+        match self.get(key, on) {
+            Some(RuleValue::WorkingMinutes(minutes)) => Ok(i64::from(*minutes)),
+            _ => Err(MissingRule { key, on }),
         }
     }
 

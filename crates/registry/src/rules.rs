@@ -63,6 +63,7 @@ fn check_needed(table: &Table<LegalRow>) -> Result<(), Error> {
         rules.accept_limit(on).err(),
         rules.answer_limit(on).err(),
         rules.not_received_minutes(on).err(),
+        rules.send_again_minutes(on).err(),
         rules.exempt_under_age(on).err(),
         rules.office_hours(on).err(),
     ];

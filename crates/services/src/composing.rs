@@ -13,6 +13,7 @@ use xacminh_domain::request::Request;
 use xacminh_domain::unit::UnitRef;
 use xacminh_domain::wording::{Fill, WordingError};
 use xacminh_domain::{Date, Timestamp};
+use xacminh_store::delivery::NewDelivery;
 use xacminh_store::outbox::{Letter, Mark};
 use xacminh_store::reference::Reference;
 
@@ -51,7 +52,7 @@ pub(crate) fn deliver(
     warnings: Vec<Warning>,
     reference: &Reference,
     now: Timestamp,
-) -> Result<Letter, Error> {
+) -> Result<NewDelivery, Error> {
     let opening = &request.opening;
     let today = local_date(now);
     let home = match (&submit.home.code, submit.home.as_of, &submit.home.name) {
@@ -87,7 +88,12 @@ pub(crate) fn deliver(
         warnings,
     };
     let letter = letter(opening.responder, envelope::REQUEST_DELIVER, Some(request.id), now, json(&body));
-    Ok(Letter { mark: Some(Mark::Sent), ..letter })
+    Ok(NewDelivery {
+        request: request.id,
+        letter: Letter { mark: Some(Mark::Sent), ..letter },
+        lane: opening.lane,
+        due_on: request.file_due.as_ref().map(|due| due.on),
+    })
 }
 
 /// The result for W, with the sentence its counter reads out.

@@ -17,6 +17,7 @@ use xacminh_domain::person::{Origin, Person};
 use xacminh_domain::request::{self as domain, Denied, Event, Lookup, OpenContext, Opening};
 use xacminh_domain::unit::UnitRef;
 use xacminh_domain::{Date, Timestamp};
+use xacminh_store::delivery::NewDelivery;
 use xacminh_store::ledger::{Cause, Chained, LedgerRow};
 use xacminh_store::outbox::Letter;
 use xacminh_store::person::NewPerson;
@@ -62,6 +63,7 @@ pub(crate) struct Done {
     pub(crate) changed: Vec<RequestId>,
     pub(crate) persons: Vec<NewPerson>,
     pub(crate) answers: Vec<(RequestId, Vec<u8>)>,
+    pub(crate) deliveries: Vec<NewDelivery>,
     pub(crate) letters: Vec<Letter>,
     pub(crate) seen: Vec<(RequestId, Event)>,
 }
@@ -131,14 +133,15 @@ impl Bench<'_> {
         let Some((chained, row)) = Chained::begin(id, self.now, &opened.event, cause(ready)) else {
             return Ok(None);
         };
-        let letter = composing::deliver(&chained.request, submit, warnings.clone(), self.reference, self.now)?;
+        let mut delivery = composing::deliver(&chained.request, submit, warnings.clone(), self.reference, self.now)?;
         let item = Item {
             warnings,
             responder: Some(composing::card(self.reference, chained.request.opening.responder)?),
             file_due_on: chained.request.file_due.as_ref().map(|due| due.on.into()),
             ..self.accept(ready, &chained)
         };
-        self.done.letters.push(composing::traced(letter, ready.traceparent.as_deref()));
+        delivery.letter.traceparent.clone_from(&ready.traceparent);
+        self.done.deliveries.push(delivery);
         self.done.rows.push(row);
         self.done.opened.push(id);
         self.done.persons.push(NewPerson { request: id, plain: sealed });

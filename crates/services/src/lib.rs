@@ -13,6 +13,8 @@ pub mod measuring;
 mod metrics;
 mod reading;
 pub mod relay;
+mod rooms;
+mod sending_again;
 pub mod taking;
 
 pub use core::Core;

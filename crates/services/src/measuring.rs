@@ -29,6 +29,7 @@ async fn measure(core: &Core) -> Result<(), Error> {
     let mut conn = core.store.conn().await?;
     let open = lag::open(&mut conn, now).await?;
     let (letters, oldest) = lag::outbox(&mut conn).await?;
+    let (waiting, in_flight) = lag::deliveries(&mut conn).await?;
     let parked = lag::parked(&mut conn).await?;
     drop(conn);
     let m = &core.metrics;
@@ -50,6 +51,8 @@ async fn measure(core: &Core) -> Result<(), Error> {
         m.lookup_pending.with_label_values(&[&province]).set(count);
     }
     m.outbox.set(letters);
+    m.waiting.set(waiting);
+    m.in_flight.set(in_flight);
     m.outbox_age.set(age(now, oldest));
     m.parked_now.set(parked);
     Ok(())

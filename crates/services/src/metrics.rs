@@ -1,6 +1,6 @@
 //! What is counted. Labels are provinces and closed lists, never an office, never a person.
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use xacminh_domain::calendar::Calendar;
 use xacminh_domain::lag::{self, Segment};
 use xacminh_domain::request::{Event, Request};
@@ -17,12 +17,15 @@ pub struct Metrics {
     pub(crate) refused: IntCounterVec,
     pub(crate) parked: IntCounterVec,
     pub(crate) letters: IntCounterVec,
+    pub(crate) sent_again: IntCounter,
     pub(crate) rungs: IntCounterVec,
     pub(crate) lookup_pending: IntGaugeVec,
     pub(crate) open: IntGaugeVec,
     pub(crate) overdue: IntGaugeVec,
     pub(crate) oldest: IntGaugeVec,
     pub(crate) outbox: IntGauge,
+    pub(crate) waiting: IntGauge,
+    pub(crate) in_flight: IntGauge,
     pub(crate) outbox_age: IntGauge,
     pub(crate) parked_now: IntGauge,
     lag: HistogramVec,
@@ -47,6 +50,11 @@ impl Metrics {
             registry.register(Box::new(made.clone()))?;
             Ok::<_, prometheus::Error>(made)
         };
+        let sent_again = IntCounter::new(
+            "xacminh_sent_again_total",
+            "Requests sent again because the home office's system took them and never confirmed.",
+        )?;
+        registry.register(Box::new(sent_again.clone()))?;
         let lag = HistogramVec::new(
             HistogramOpts::new("xacminh_lag_seconds", "Time a request spent in a segment of its way, by H's province.")
                 .buckets(BUCKETS.to_vec()),
@@ -62,6 +70,7 @@ impl Metrics {
                 "Messages to offices, by type and outcome.",
                 &["type", "outcome"],
             )?,
+            sent_again,
             rungs: counter("xacminh_rungs_total", "Rungs that fired.", &["trigger", "rung"])?,
             open: gauges("xacminh_requests_open", "Requests in life.", &["province", "state"])?,
             overdue: gauges("xacminh_requests_overdue", "Requests beyond their answer due.", &["province"])?,
@@ -76,6 +85,8 @@ impl Metrics {
                 &["province"],
             )?,
             outbox: gauge("xacminh_outbox_letters", "Messages waiting to leave.")?,
+            waiting: gauge("xacminh_deliveries_waiting", "Requests not yet in their home offices' inboxes.")?,
+            in_flight: gauge("xacminh_deliveries_in_flight", "Requests sent and not confirmed by H's system.")?,
             outbox_age: gauge("xacminh_outbox_oldest_age_seconds", "Age of the oldest message waiting to leave.")?,
             parked_now: gauge("xacminh_parked", "Messages parked.")?,
             lag,

@@ -1,8 +1,8 @@
-//! The relay: letters leave the outbox for offices' inboxes, and go only when RabbitMQ confirmed.
+//! The relay: work and letters leave for offices' inboxes, and go only when RabbitMQ confirmed.
 //!
 //! ```text
-//! shards held ─▶ read ─▶ publish all, await confirms ─▶ one transaction: mark sent, remove
-//!                              └─ not confirmed: they stay and leave again with the same id
+//! shards held ─▶ deliveries with room, outbox ─▶ publish all, await confirms ─▶ one transaction:
+//!                      └─ not confirmed: they stay and leave again with the same id     mark, remove
 //! ```
 //!
 //! Offices are spread over shards; a relay holds a shard by an advisory lock of its connection, so
@@ -10,21 +10,27 @@
 //! orders.
 
 use std::collections::HashMap;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inbox};
 use xacminh_contract::values;
+use xacminh_domain::Timestamp;
+use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::request::Event;
 use xacminh_store::ledger::{self, Cause};
-use xacminh_store::outbox::{self, Mark, SHARDS, Waiting};
-use xacminh_store::{PgConnection, outage, request};
+use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
+use xacminh_store::reference::Reference;
+use xacminh_store::{PgConnection, delivery, outage, request, timer};
 
 use crate::core::Core;
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
+use crate::rooms::Rooms;
+use crate::sending_again;
 use crate::taking::province_of;
 
 /// How many loops share the shards of a process: while one waits for confirms, another marks.
@@ -38,15 +44,24 @@ const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
 /// How long a letter waits that cannot leave: no inbox, or no key to open it.
 const ASIDE: Duration = Duration::from_secs(30);
 
-/// Sends letters until told to stop.
-pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {
+/// Sends letters until told to stop. `look_every` is how often it is asked whether something has
+/// to be sent again.
+pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationToken) {
     let lane = |lane| send_lane(&core, bus.publisher(), lane, &stop);
-    tokio::join!(watch_outages(core.clone(), bus.clone(), stop.clone()), lane(0), lane(1), lane(2), lane(3));
+    tokio::join!(
+        watch_outages(core.clone(), bus.clone(), stop.clone()),
+        sending_again::run(core.clone(), bus.clone(), look_every, stop.clone()),
+        lane(0),
+        lane(1),
+        lane(2),
+        lane(3)
+    );
 }
 
 async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = hold_and_send(core, &publisher, lane, stop).await {
+        let ended = async { Lane::new(core, &publisher, lane).await?.send(stop).await };
+        if let Err(error) = ended.await {
             tracing::warn!(%error, "the relay lost its place; it starts anew");
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -56,68 +71,136 @@ async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &Cancella
     }
 }
 
-/// One life of the connection that holds the shards.
-async fn hold_and_send(core: &Core, publisher: &Publisher, lane: i16, stop: &CancellationToken) -> Result<(), Error> {
+/// One life of the connection that holds a lane's shards.
+struct Lane<'a> {
+    core: &'a Core,
+    publisher: &'a Publisher,
     // Out of the pool: closing it, whichever way, lets the shards go.
-    let mut conn = core.store.conn().await?.detach();
-    let mut bell = core.store.listen().await?;
-    let ours: Vec<i16> = (0..SHARDS).filter(|shard| shard % LANES == lane).collect();
-    let mut held: Vec<i16> = Vec::new();
-    let mut asked: Option<Instant> = None;
-    let mut aside: HashMap<i64, Instant> = HashMap::new();
-    while !stop.is_cancelled() {
-        if held.len() < ours.len() && asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
-            held = outbox::hold_shards(&mut conn, &held, &ours).await?;
-            asked = Some(Instant::now());
-        }
-        aside.retain(|_, until| *until > Instant::now());
-        let except: Vec<i64> = aside.keys().copied().collect();
-        let outbox::Batch { waiting, sealed_shut } = outbox::read(&mut conn, &core.keys, &held, &except, BATCH).await?;
-        if !sealed_shut.is_empty() {
-            tracing::error!(letters = sealed_shut.len(), "letters cannot be opened with the keys at hand; they wait");
-            aside.extend(sealed_shut.into_iter().map(|id| (id, Instant::now() + ASIDE)));
-        }
-        if waiting.is_empty() {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = core.outbox.notified() => {}
-                heard = bell.recv() => { heard.map_err(xacminh_store::Error::from)?; }
-                () = tokio::time::sleep(SWEEP) => {}
+    conn: PgConnection,
+    ours: Vec<i16>,
+    held: Vec<i16>,
+    asked: Option<Instant>,
+    aside: HashMap<Place, Instant>,
+    rooms: Rooms,
+}
+
+impl<'a> Lane<'a> {
+    async fn new(core: &'a Core, publisher: &'a Publisher, lane: i16) -> Result<Self, Error> {
+        Ok(Self {
+            core,
+            publisher,
+            conn: core.store.conn().await?.detach(),
+            ours: (0..SHARDS).filter(|shard| shard % LANES == lane).collect(),
+            held: Vec::new(),
+            asked: None,
+            aside: HashMap::new(),
+            rooms: Rooms::default(),
+        })
+    }
+
+    async fn send(mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let mut bell = self.core.store.listen().await?;
+        while !stop.is_cancelled() {
+            self.hold().await?;
+            let waiting = self.read().await?;
+            if waiting.is_empty() {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = self.core.outbox.notified() => {}
+                    heard = bell.recv() => { heard.map_err(xacminh_store::Error::from)?; }
+                    () = tokio::time::sleep(SWEEP) => {}
+                }
+                continue;
             }
-            continue;
+            let outgoing = waiting.iter().map(|w| letter(self.core, w)).collect();
+            let outcomes = self.publisher.publish_all(outgoing).await;
+            let mut confirmed = Vec::with_capacity(waiting.len());
+            let mut unknown = false;
+            for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
+                let word = match outcome {
+                    Outcome::Confirmed => {
+                        self.count(&waiting, "confirmed");
+                        confirmed.push(waiting);
+                        continue;
+                    }
+                    Outcome::Returned(_) | Outcome::Unfit => {
+                        self.put_aside(&waiting);
+                        "no_inbox"
+                    }
+                    Outcome::Unknown | Outcome::Nacked => {
+                        unknown = true;
+                        "unknown"
+                    }
+                };
+                self.count(&waiting, word);
+            }
+            mark_all(self.core, &mut self.conn, &confirmed).await?;
+            for waiting in &confirmed {
+                if matches!(waiting.place, Place::Delivery(_)) {
+                    self.rooms.sent(waiting.letter.office);
+                }
+            }
+            if unknown {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    ready = self.publisher.ready() => { ready?; }
+                }
+            }
         }
-        let outgoing = waiting.iter().map(|w| letter(core, w)).collect();
-        let outcomes = publisher.publish_all(outgoing).await;
-        let mut confirmed = Vec::with_capacity(waiting.len());
-        let mut unknown = false;
-        for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
-            let word = match outcome {
-                Outcome::Confirmed => {
-                    core.metrics.letters.with_label_values(&[&waiting.letter.message_type, "confirmed"]).inc();
-                    confirmed.push(waiting);
-                    continue;
-                }
-                Outcome::Returned(_) | Outcome::Unfit => {
-                    tracing::warn!(office.id = %waiting.letter.office, "an office has no inbox; its letter waits");
-                    aside.insert(waiting.outbox_id, Instant::now() + ASIDE);
-                    "no_inbox"
-                }
-                Outcome::Unknown | Outcome::Nacked => {
-                    unknown = true;
-                    "unknown"
-                }
-            };
-            core.metrics.letters.with_label_values(&[&waiting.letter.message_type, word]).inc();
+        Ok(())
+    }
+
+    /// Holds what shards of its own it can get.
+    async fn hold(&mut self) -> Result<(), Error> {
+        if self.held.len() < self.ours.len() && self.asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
+            let held = outbox::hold_shards(&mut self.conn, &self.held, &self.ours).await?;
+            let before = mem::replace(&mut self.held, held);
+            let new: Vec<i16> = self.held.iter().copied().filter(|shard| !before.contains(shard)).collect();
+            self.rooms.take_over(&mut self.conn, &new).await?;
+            self.asked = Some(Instant::now());
         }
-        mark_all(core, &mut conn, &confirmed).await?;
-        if unknown {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                ready = publisher.ready() => { ready?; }
+        Ok(())
+    }
+
+    /// What may leave now: work before letters, so that a request never comes after what is said
+    /// about it.
+    async fn read(&mut self) -> Result<Vec<Waiting>, Error> {
+        self.aside.retain(|_, until| *until > Instant::now());
+        let (mut letters, mut deliveries) = (Vec::new(), Vec::new());
+        for place in self.aside.keys() {
+            match place {
+                Place::Outbox(id) => letters.push(*id),
+                Place::Delivery(request) => deliveries.push(request.uuid()),
+            }
+        }
+        let rooms = self.rooms.left(&mut self.conn).await?;
+        let keys = &self.core.keys;
+        let work = delivery::read(&mut self.conn, keys, &self.held, &rooms, &deliveries, BATCH).await?;
+        let Batch { waiting, sealed_shut } = outbox::read(&mut self.conn, keys, &self.held, &letters, BATCH).await?;
+        let shut: Vec<Place> = work.sealed_shut.into_iter().chain(sealed_shut).collect();
+        if !shut.is_empty() {
+            tracing::error!(letters = shut.len(), "letters cannot be opened with the keys at hand; they wait");
+            self.aside.extend(shut.into_iter().map(|place| (place, Instant::now() + ASIDE)));
+        }
+        Ok(work.waiting.into_iter().chain(waiting).collect())
+    }
+
+    /// An office without an inbox: its work and this letter wait.
+    fn put_aside(&mut self, waiting: &Waiting) {
+        let until = Instant::now() + ASIDE;
+        let office = waiting.letter.office;
+        tracing::warn!(office.id = %office, "an office has no inbox; its letters wait");
+        match waiting.place {
+            Place::Delivery(_) => self.rooms.shut(office, until),
+            Place::Outbox(_) => {
+                self.aside.insert(waiting.place, until);
             }
         }
     }
-    Ok(())
+
+    fn count(&self, waiting: &Waiting, outcome: &str) {
+        self.core.metrics.letters.with_label_values(&[&waiting.letter.message_type, outcome]).inc();
+    }
 }
 
 fn letter(core: &Core, waiting: &Waiting) -> Outgoing {
@@ -148,7 +231,10 @@ async fn mark_all(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -
             for one in confirmed {
                 if let Err(error) = mark(core, conn, std::slice::from_ref(one)).await {
                     tracing::error!(%error, office.id = %one.letter.office, "a letter left but cannot be marked");
-                    outbox::remove(conn, &[one.outbox_id]).await?;
+                    match one.place {
+                        Place::Outbox(id) => outbox::remove(conn, &[id]).await?,
+                        Place::Delivery(id) => delivery::sent(conn, core.clock.now(), &[(id, timer::NEVER)]).await?,
+                    }
                 }
             }
             Ok(())
@@ -189,13 +275,27 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     ledger::append(&mut tx, &rows).await?;
     let changed: Vec<_> = requests.values().collect();
     request::update(&mut tx, &changed).await?;
-    outbox::remove(&mut tx, &confirmed.iter().map(|w| w.outbox_id).collect::<Vec<_>>()).await?;
+    let (mut letters, mut deliveries) = (Vec::new(), Vec::new());
+    for waiting in confirmed {
+        match waiting.place {
+            Place::Outbox(id) => letters.push(id),
+            Place::Delivery(id) => deliveries.push((id, again_at(&reference, now)?)),
+        }
+    }
+    outbox::remove(&mut tx, &letters).await?;
+    delivery::sent(&mut tx, now, &deliveries).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     for (id, event) in seen {
         let request = &requests[&id].request;
         core.metrics.observe(request, &event, &province_of(&reference, request.opening.responder), &reference.calendar);
     }
     Ok(())
+}
+
+/// When what leaves at `now` may be sent again.
+fn again_at(reference: &Reference, now: Timestamp) -> Result<Timestamp, Error> {
+    let minutes = reference.rules.send_again_minutes(local_date(now))?;
+    Ok(reference.calendar.add_working_minutes(now, minutes))
 }
 
 /// Writes down each time without RabbitMQ, once it is over.

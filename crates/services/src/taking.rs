@@ -19,11 +19,11 @@ use xacminh_contract::refusal::RefusalCode;
 use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
-use xacminh_domain::request::State;
+use xacminh_domain::request::{Event, State};
 use xacminh_store::inbox::{self, Key, Seen};
 use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
-use xacminh_store::{ledger, outbox, person, request, timer};
+use xacminh_store::{delivery, ledger, outbox, person, request, timer};
 
 use crate::composing::{self, Receipts};
 use crate::core::{Core, climb};
@@ -262,9 +262,11 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
     let parked_rows: Vec<_> = parked_now.iter().map(|(d, reason)| new_parked(queue, d, reason)).collect();
     parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
     outbox::put(&mut tx, &core.keys, &done.letters).await?;
+    delivery::put(&mut tx, &core.keys, &done.deliveries).await?;
+    let confirmed = delivery::end(&mut tx, &heard_of(&done.seen)).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
 
-    if !done.letters.is_empty() {
+    if !done.letters.is_empty() || !done.deliveries.is_empty() || confirmed > 0 {
         core.outbox.notify_waiters();
     }
     for (id, event) in &done.seen {
@@ -277,6 +279,14 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
         core.metrics.parked.with_label_values(&[reason]).inc();
     }
     Ok(())
+}
+
+/// The requests that need not be brought to H any more: it has them, or W took them back.
+fn heard_of(seen: &[(RequestId, Event)]) -> Vec<RequestId> {
+    seen.iter()
+        .filter(|(_, event)| matches!(event, Event::Delivered { .. } | Event::Withdrawn { .. }))
+        .map(|(id, _)| *id)
+        .collect()
 }
 
 fn refused(read: &Read<'_>, refusal: Refusal, now: Timestamp) -> Item {

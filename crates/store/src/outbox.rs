@@ -64,19 +64,28 @@ pub struct Batch {
     /// Letters, oldest first.
     pub waiting: Vec<Waiting>,
     /// Places of letters whose bytes cannot be opened with the keys at hand.
-    pub sealed_shut: Vec<i64>,
+    pub sealed_shut: Vec<Place>,
 }
 
-/// A letter with its place in the outbox.
+/// Where a letter waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In the outbox.
+    Outbox(i64),
+    /// Among the deliveries: the work of this request.
+    Delivery(RequestId),
+}
+
+/// A letter with the place where it waits.
 #[derive(Debug, Clone)]
 pub struct Waiting {
     /// Its place.
-    pub outbox_id: i64,
+    pub place: Place,
     /// The letter.
     pub letter: Letter,
 }
 
-fn shard(office: OfficeId) -> i16 {
+pub(crate) fn shard(office: OfficeId) -> i16 {
     i16::try_from(office.spread() % u32::from(SHARDS.unsigned_abs())).unwrap_or(0)
 }
 
@@ -130,9 +139,9 @@ pub async fn read(
     let mut batch = Batch::default();
     for row in rows {
         let message_id: Uuid = row.try_get("message_id")?;
-        let outbox_id = row.try_get("outbox_id")?;
+        let place = Place::Outbox(row.try_get("outbox_id")?);
         let Ok(body) = keys.open(message_id.as_bytes(), row.try_get("sealed")?) else {
-            batch.sealed_shut.push(outbox_id);
+            batch.sealed_shut.push(place);
             continue;
         };
         let mark = match row.try_get::<Option<&str>, _>("marks")? {
@@ -141,7 +150,7 @@ pub async fn read(
             None => None,
         };
         batch.waiting.push(Waiting {
-            outbox_id,
+            place,
             letter: Letter {
                 office: row.try_get::<&str, _>("office")?.parse().map_err(|e| Error::unreadable("an office", e))?,
                 message_id,

@@ -96,22 +96,7 @@ impl OfficeClient {
 
     /// Publishes to any exchange. A channel that RabbitMQ closed is replaced by a new one.
     pub async fn publish_to(&mut self, exchange: &str, message: OfficeMessage) -> Result<Sent> {
-        let mut headers = FieldTable::default();
-        for (name, value) in &message.headers {
-            headers.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
-        }
-        let mut properties = BasicProperties::default()
-            .with_delivery_mode(2)
-            .with_content_type("application/json".into())
-            .with_message_id(message.message_id.as_str().into())
-            .with_type(message.message_type.as_str().into())
-            .with_headers(headers);
-        if let Some(user) = &message.user_id {
-            properties = properties.with_user_id(user.as_str().into());
-        }
-        if let Some(id) = &message.correlation_id {
-            properties = properties.with_correlation_id(id.as_str().into());
-        }
+        let properties = properties_of(&message);
         let sending = async {
             self.channel
                 .basic_publish(
@@ -137,6 +122,30 @@ impl OfficeClient {
                 Ok(refused)
             }
         }
+    }
+
+    /// Publishes many to `xacminh.in` without a wait between them, and waits until RabbitMQ has all.
+    pub async fn publish_all(&mut self, messages: &[OfficeMessage]) -> Result<()> {
+        for some in messages.chunks(500) {
+            let mut confirms = Vec::with_capacity(some.len());
+            for message in some {
+                let publishing = self.channel.basic_publish(
+                    names::EXCHANGE_IN.into(),
+                    message.routing_key.as_str().into(),
+                    BasicPublishOptions::default(),
+                    &message.body,
+                    properties_of(message),
+                );
+                confirms.push(publishing.await?);
+            }
+            for confirm in confirms {
+                let confirmed = timeout(PATIENCE, confirm).await.context("no confirm came")??;
+                if !matches!(confirmed, Confirmation::Ack(None)) {
+                    bail!("RabbitMQ said {confirmed:?}");
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Begins to read its inbox, with so many messages at a time. [`OfficeClient::next`] does it by
@@ -185,6 +194,27 @@ impl OfficeClient {
     pub async fn close(self) -> Result<()> {
         Ok(self.connection.close(200, "bye".into()).await?)
     }
+}
+
+/// The properties that an office's message travels with.
+fn properties_of(message: &OfficeMessage) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    for (name, value) in &message.headers {
+        headers.insert(name.as_str().into(), AMQPValue::LongString(value.as_str().into()));
+    }
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_content_type("application/json".into())
+        .with_message_id(message.message_id.as_str().into())
+        .with_type(message.message_type.as_str().into())
+        .with_headers(headers);
+    if let Some(user) = &message.user_id {
+        properties = properties.with_user_id(user.as_str().into());
+    }
+    if let Some(id) = &message.correlation_id {
+        properties = properties.with_correlation_id(id.as_str().into());
+    }
+    properties
 }
 
 async fn confirming_channel(connection: &Connection) -> Result<Channel> {

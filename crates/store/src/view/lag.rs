@@ -56,6 +56,15 @@ pub async fn outbox(conn: &mut PgConnection) -> Result<(i64, Option<Timestamp>),
     Ok((row.try_get("n")?, row.try_get::<Option<At>, _>("oldest")?.map(|at| at.0)))
 }
 
+/// How many requests wait to be brought to H, and how many are in flight.
+pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
+    let row =
+        query("select count(*) filter (where sent_at is null) as waiting, count(sent_at) as in_flight from deliveries")
+            .fetch_one(conn)
+            .await?;
+    Ok((row.try_get("waiting")?, row.try_get("in_flight")?))
+}
+
 /// How many messages are parked.
 pub async fn parked(conn: &mut PgConnection) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("select count(*) from parked").fetch_one(conn).await?)

@@ -15,15 +15,13 @@ use crate::time::{At, On};
 /// Why a request waits, from its state and what started H's clock. None when nothing is awaited.
 pub fn why(state: &str, clock_cause: Option<&str>) -> Option<Why> {
     let state = State::ALL.into_iter().find(|s| s.as_str() == state)?;
+    let not_connected = xacminh_contract::ledger::ClockCause::from(ClockCause::NotConnected).as_str();
     match state {
-        State::Submitted => Some(Why::NotSent),
-        State::Sent => Some(
-            if clock_cause == Some(xacminh_contract::ledger::ClockCause::from(ClockCause::NotConnected).as_str()) {
-                Why::NotConnected
-            } else {
-                Why::NotConfirmed
-            },
-        ),
+        State::Submitted if clock_cause.is_none() => Some(Why::NotSent),
+        // Not sent although H's clock runs: it waits behind what H's system never confirmed.
+        State::Submitted | State::Sent => {
+            Some(if clock_cause == Some(not_connected) { Why::NotConnected } else { Why::NotConfirmed })
+        }
         State::Delivered => Some(Why::NotOpened),
         State::Opened => Some(Why::NotAnswered),
         State::Answered => Some(Why::NotRead),
@@ -75,9 +73,13 @@ pub async fn list(
 ) -> Result<Vec<Late>, Error> {
     let a_minute_ago = now - jiff::SignedDuration::from_mins(1);
     let rows = query(
-        "select r.*, t.due_at as next_at from timers t join requests r using (request_id)
+        "select r.*, t.due_at as next_at, coalesce(r.sent_at, r.submitted_at) as unheard_since,
+             r.state = 'submitted' and $7 <= (
+                 select count(*) from deliveries d where d.office = r.responder and d.sent_at is not null
+             ) as waits_for_room
+         from timers t join requests r using (request_id)
          where ((r.state = 'submitted' and r.submitted_at < $1)
-             or (r.state = 'sent' and r.clock_start is not null)
+             or (r.state in ('submitted', 'sent') and r.clock_start is not null)
              or (r.state = 'delivered' and r.accept_due_on < $2)
              or (r.state in ('delivered', 'opened') and r.answer_due_at <= $3)
              or (r.state = 'answered' and r.answered_at < $4))
@@ -90,6 +92,7 @@ pub async fn list(
     .bind(At(unread_since))
     .bind(province)
     .bind(limit)
+    .bind(i64::from(crate::delivery::CAP))
     .fetch_all(conn)
     .await?;
     rows.into_iter()
@@ -98,9 +101,15 @@ pub async fn list(
             let why =
                 why(state, row.try_get("clock_cause")?).ok_or_else(|| Error::unreadable("a request", "not in life"))?;
             let (holder, province, since) = match why {
+                // Behind the cap it is H's system that has to confirm what it got before.
+                Why::NotSent if row.try_get("waits_for_room")? => {
+                    (row.try_get("responder")?, "responder_province", "submitted_at")
+                }
                 Why::NotSent => ("(broker)".to_owned(), "responder_province", "submitted_at"),
                 Why::NotRead => (row.try_get("requester")?, "requester_province", "answered_at"),
-                Why::NotConnected | Why::NotConfirmed => (row.try_get("responder")?, "responder_province", "sent_at"),
+                Why::NotConnected | Why::NotConfirmed => {
+                    (row.try_get("responder")?, "responder_province", "unheard_since")
+                }
                 Why::NotOpened => (row.try_get("responder")?, "responder_province", "delivered_at"),
                 Why::NotAnswered => (row.try_get("responder")?, "responder_province", "opened_at"),
             };

@@ -10,7 +10,7 @@ use crate::time::At;
 /// Counts of unfinished business.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// Letters not yet confirmed.
+    /// Letters and work not yet confirmed by RabbitMQ; work that waits behind an office's cap is left out.
     pub outbox: i64,
     /// Rungs and digests that are due and not done.
     pub due: i64,
@@ -21,10 +21,15 @@ pub struct Standing {
 /// Counts at `now`.
 pub async fn standing(conn: &mut PgConnection, now: Timestamp) -> Result<Standing, Error> {
     let row = query(
-        "select (select count(*) from outbox) as outbox, (select count(*) from inbox) as taken,
+        "select (select count(*) from outbox)
+             + (select coalesce(sum(least(waiting, greatest($2 - in_flight, 0))), 0)::bigint from (
+                    select count(*) filter (where sent_at is null) as waiting, count(sent_at) as in_flight
+                    from deliveries group by office) d) as outbox,
+             (select count(*) from inbox) as taken,
              (select count(*) from timers where due_at <= $1) + (select count(*) from notice_lines where leave_at <= $1) as due",
     )
     .bind(At(now))
+    .bind(i64::from(crate::delivery::CAP))
     .fetch_one(conn)
     .await?;
     Ok(Standing { outbox: row.try_get("outbox")?, due: row.try_get("due")?, taken: row.try_get("taken")? })

@@ -1,0 +1,76 @@
+//! Sending again what a home office's system took and never confirmed.
+//!
+//! A message that still lies in the inbox is not lost, so nothing is sent again before the inbox is
+//! empty; an office that was away for days finds each request once. Out of an empty inbox:
+//!
+//! * with nobody reading it, whoever took the messages is gone: they lie there again at once, for
+//!   when the office reconnects;
+//! * with a reader, what was not confirmed within the time of the rule `delivery.send_again`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use tokio_util::sync::CancellationToken;
+use xacminh_bus::{Bus, InboxProbe, InboxSight};
+use xacminh_contract::names::inbox;
+use xacminh_store::delivery::{self, Again, Unheard};
+
+use crate::core::Core;
+use crate::error::Error;
+
+/// For how long a request must have been in flight before the absence of a reader says anything:
+/// some systems fetch, disconnect, and confirm with their next connection.
+const GONE: SignedDuration = SignedDuration::from_mins(1);
+/// How many offices are looked at in one go.
+const OFFICES: usize = 500;
+
+/// Looks every so often until told to stop.
+pub(crate) async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
+    let probe = bus.inbox_probe();
+    // Where the last look ended, so that each office has its turn.
+    let mut turn = 0;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
+        if let Err(error) = look(&core, &probe, &mut turn).await {
+            tracing::warn!(%error, "what was not confirmed is not sent again; later");
+        }
+    }
+}
+
+async fn look(core: &Core, probe: &InboxProbe, turn: &mut usize) -> Result<(), Error> {
+    let now = core.clock.now();
+    let mut conn = core.store.conn().await?;
+    let mut unheard = delivery::unheard(&mut conn, now, now - GONE).await?;
+    drop(conn);
+    if unheard.is_empty() {
+        return Ok(());
+    }
+    unheard.sort_unstable_by_key(|u| u.office);
+    let start = *turn % unheard.len();
+    unheard.rotate_left(start);
+    unheard.truncate(OFFICES);
+    *turn = start + unheard.len();
+
+    let inboxes: Vec<String> = unheard.iter().map(|u| inbox(u.office)).collect();
+    let sights = probe.look(&inboxes).await?;
+    let (mut messages, mut offices) = (0, 0);
+    for (Unheard { office, again_is_due }, sight) in unheard.into_iter().zip(sights) {
+        let what = match sight {
+            InboxSight::There { consumers: 0, waiting: 0 } => Again::SentBefore(now - GONE),
+            InboxSight::There { waiting: 0, .. } if again_is_due => Again::Due,
+            InboxSight::There { .. } | InboxSight::Missing => continue,
+        };
+        let again = delivery::send_again(&mut *core.store.conn().await?, office, now, what).await?;
+        messages += again;
+        offices += u64::from(again > 0);
+    }
+    if messages > 0 {
+        tracing::warn!(messages, offices, "taken from inboxes and never confirmed; sent again under the same ids");
+        core.metrics.sent_again.inc_by(messages);
+        core.outbox.notify_waiters();
+    }
+    Ok(())
+}

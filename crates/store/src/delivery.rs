@@ -1,0 +1,265 @@
+//! Deliveries: the work on its way to home offices, until H's system confirms that it has it.
+//!
+//! ```text
+//!  submit ─▶ waiting ──(room: the cap)──▶ in flight ──(received, answered, withdrawn)──▶ gone
+//!               ▲                             │
+//!               └── not confirmed in time ────┘      the same message-id, the same bytes
+//! ```
+//!
+//! What waits leaves an office at a time by lane and by the earliest due date of W's file, never
+//! more than there is room for; receipts and notices go through the outbox and do not count.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Row, query};
+use uuid::Uuid;
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_domain::request::Lane;
+use xacminh_domain::{Date, Timestamp};
+use xacminh_trust::key::KeyRing;
+
+use crate::error::Error;
+use crate::outbox::{Batch, Letter, Mark, Place, WAKE, Waiting, shard};
+use crate::time::{At, On};
+
+/// How many requests an office may have in flight: sent, and not confirmed by its system.
+pub const CAP: i32 = 200;
+
+/// Work for H, as it will leave.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Which request.
+    pub request: RequestId,
+    /// The message.
+    pub letter: Letter,
+    /// How it travels: bulk leaves last.
+    pub lane: Lane,
+    /// W's file due; the earliest leaves first.
+    pub due_on: Option<Date>,
+}
+
+fn rank(lane: Lane) -> i16 {
+    match lane {
+        Lane::Urgent => 0,
+        Lane::Normal => 1,
+        Lane::Bulk => 2,
+    }
+}
+
+/// Puts work on its way and wakes the relays once the transaction commits.
+pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> Result<(), Error> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut sealed = Vec::with_capacity(new.len());
+    for d in new {
+        sealed.push(keys.seal(d.letter.message_id.as_bytes(), &d.letter.body)?);
+    }
+    query(
+        "insert into deliveries (request_id, shard, office, message_id, rank, due_on, created_at, traceparent, sealed)
+         select request_id, shard, office, message_id, rank, coalesce(due_on, 'infinity'), created_at, traceparent, sealed
+         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::uuid[], $5::smallint[], $6::date[],
+             $7::timestamptz[], $8::text[], $9::bytea[])
+           as n (request_id, shard, office, message_id, rank, due_on, created_at, traceparent, sealed)",
+    )
+    .bind(new.iter().map(|d| d.request.uuid()).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| shard(d.letter.office)).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| d.letter.office.to_string()).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| d.letter.message_id).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| rank(d.lane)).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| d.due_on.map(On)).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| At(d.letter.created_at)).collect::<Vec<_>>())
+    .bind(new.iter().map(|d| d.letter.traceparent.as_deref()).collect::<Vec<_>>())
+    .bind(sealed)
+    .execute(&mut *tx)
+    .await?;
+    query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
+    Ok(())
+}
+
+/// What may leave now of these shards, urgent first, then by the earliest file due. `rooms` says
+/// for offices with something in flight how many more may leave; all others have the whole cap.
+/// `except` are those that are put aside for now.
+pub async fn read(
+    conn: &mut PgConnection,
+    keys: &KeyRing,
+    shards: &[i16],
+    rooms: &[(OfficeId, i32)],
+    except: &[Uuid],
+    limit: i64,
+) -> Result<Batch, Error> {
+    // From office to office along the index: one with a hundred thousand rows waiting costs the
+    // others one step.
+    let rows = query(
+        "with recursive offices as (
+             select s.shard, (select min(office) from deliveries d where d.shard = s.shard and sent_at is null) as office
+             from unnest($1::smallint[]) as s (shard)
+             union all
+             select o.shard, (select min(office) from deliveries d
+                              where d.shard = o.shard and sent_at is null and d.office > o.office)
+             from offices o where o.office is not null
+         ), rooms as (
+             select * from unnest($2::text[], $3::int[]) as r (office, room)
+         ), chosen as (
+             select w.request_id, w.rank, w.due_on, w.created_at from offices o left join rooms using (office)
+             cross join lateral (
+                 select d.request_id, d.rank, d.due_on, d.created_at from deliveries d
+                 where d.shard = o.shard and d.office = o.office and d.sent_at is null and d.request_id <> all($4)
+                 order by d.rank, d.due_on, d.created_at, d.request_id
+                 limit coalesce(rooms.room, $5)
+             ) w
+             where o.office is not null
+             order by w.rank, w.due_on, w.created_at, w.request_id limit $6
+         )
+         select d.request_id, d.office, d.message_id, d.created_at, d.traceparent, d.sealed
+         from chosen join deliveries d using (request_id)
+         order by chosen.rank, chosen.due_on, chosen.created_at, chosen.request_id",
+    )
+    .bind(shards)
+    .bind(rooms.iter().map(|(office, _)| office.to_string()).collect::<Vec<_>>())
+    .bind(rooms.iter().map(|(_, room)| *room).collect::<Vec<_>>())
+    .bind(except)
+    .bind(CAP)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    let mut batch = Batch::default();
+    for row in rows {
+        let request = crate::ledger::request_id(row.try_get("request_id")?)?;
+        let message_id: Uuid = row.try_get("message_id")?;
+        let Ok(body) = keys.open(message_id.as_bytes(), row.try_get("sealed")?) else {
+            batch.sealed_shut.push(Place::Delivery(request));
+            continue;
+        };
+        batch.waiting.push(Waiting {
+            place: Place::Delivery(request),
+            letter: Letter {
+                office: office(row.try_get("office")?)?,
+                message_id,
+                message_type: xacminh_contract::envelope::REQUEST_DELIVER.to_owned(),
+                request_id: Some(request),
+                mark: Some(Mark::Sent),
+                created_at: row.try_get::<At, _>("created_at")?.0,
+                traceparent: row.try_get("traceparent")?,
+                body: body.to_vec(),
+            },
+        });
+    }
+    Ok(batch)
+}
+
+/// Writes down what RabbitMQ confirmed: it is in flight since `now`, and may be sent again at the
+/// instant given with it.
+pub async fn sent(tx: &mut PgConnection, now: Timestamp, sent: &[(RequestId, Timestamp)]) -> Result<(), Error> {
+    if sent.is_empty() {
+        return Ok(());
+    }
+    query(
+        "update deliveries d set sent_at = $1, again_at = n.again_at
+         from unnest($2::uuid[], $3::timestamptz[]) as n (request_id, again_at) where d.request_id = n.request_id",
+    )
+    .bind(At(now))
+    .bind(sent.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
+    .bind(sent.iter().map(|(_, at)| At(*at)).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// H's system has these, or nobody needs them any more. Gives how many were on their way.
+pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<u64, Error> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let done = query("delete from deliveries where request_id = any($1)")
+        .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// How many each of these offices has in flight; offices with none are left out.
+pub async fn in_flight(conn: &mut PgConnection, offices: &[OfficeId]) -> Result<Vec<(OfficeId, i32)>, Error> {
+    if offices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = query(
+        "select office, count(*)::int as n from deliveries
+         where sent_at is not null and office = any($1) group by office",
+    )
+    .bind(offices.iter().map(|o| o.to_string()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((office(row.try_get("office")?)?, row.try_get("n")?))).collect()
+}
+
+/// The same for all offices of some shards.
+pub async fn in_flight_of(conn: &mut PgConnection, shards: &[i16]) -> Result<Vec<(OfficeId, i32)>, Error> {
+    let rows = query(
+        "select office, count(*)::int as n from deliveries
+         where sent_at is not null and shard = any($1) group by office",
+    )
+    .bind(shards)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| Ok((office(row.try_get("office")?)?, row.try_get("n")?))).collect()
+}
+
+/// An office whose system has not confirmed what it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unheard {
+    /// Which office.
+    pub office: OfficeId,
+    /// Something of it may be sent again by now.
+    pub again_is_due: bool,
+}
+
+/// Offices with something in flight that is due to be sent again at `now`, or was sent before
+/// `gone_since`, which is long enough ago to ask whether its reader is still there.
+pub async fn unheard(conn: &mut PgConnection, now: Timestamp, gone_since: Timestamp) -> Result<Vec<Unheard>, Error> {
+    let rows = query(
+        "select office, bool_or(again_at <= $1) as due from deliveries
+         where sent_at is not null and (again_at <= $1 or sent_at < $2) group by office",
+    )
+    .bind(At(now))
+    .bind(At(gone_since))
+    .fetch_all(conn)
+    .await?;
+    rows.iter()
+        .map(|row| Ok(Unheard { office: office(row.try_get("office")?)?, again_is_due: row.try_get("due")? }))
+        .collect()
+}
+
+/// What of an office goes back to waiting, to leave again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// What is due to be sent again.
+    Due,
+    /// All that was sent before this instant.
+    SentBefore(Timestamp),
+}
+
+/// Puts what an office never confirmed back to what waits; it leaves with the same id and the same
+/// bytes. Gives how many.
+pub async fn send_again(conn: &mut PgConnection, office: OfficeId, now: Timestamp, what: Again) -> Result<u64, Error> {
+    let (due, before) = match what {
+        Again::Due => (Some(At(now)), None),
+        Again::SentBefore(at) => (None, Some(At(at))),
+    };
+    let done = query(
+        "update deliveries set sent_at = null, again_at = null
+         where office = $1 and sent_at is not null and (again_at <= $2 or sent_at < $3)",
+    )
+    .bind(office.to_string())
+    .bind(due)
+    .bind(before)
+    .execute(&mut *conn)
+    .await?;
+    if done.rows_affected() > 0 {
+        query("select pg_notify($1, '')").bind(WAKE).execute(conn).await?;
+    }
+    Ok(done.rows_affected())
+}
+
+fn office(text: &str) -> Result<OfficeId, Error> {
+    text.parse().map_err(|e| Error::unreadable("an office", e))
+}
