@@ -8,7 +8,7 @@ use xacminh_contract::refusal::RefusalCode;
 use xacminh_domain::id::MessageId;
 use xacminh_testkit::OfficeMessage;
 
-use crate::desk::{Desk, about, form, give, message_id, withdrawal};
+use crate::desk::{Desk, about, closing, form, give, message_id, withdrawal};
 use crate::stage::{Stage, at};
 
 /// Who sends it.
@@ -30,6 +30,7 @@ struct Standing {
     open: MessageId,
     answered: MessageId,
     withdrawn: MessageId,
+    closed: MessageId,
 }
 
 /// The case of a code. A code without one does not compile.
@@ -104,6 +105,9 @@ fn case(code: RefusalCode, ward: &Desk, home: &Desk, standing: &Standing) -> Bad
         }
         RefusalCode::AlreadyAnswered => by_home(answer(standing.answered, "A08", ""), "/request_id"),
         RefusalCode::AlreadyWithdrawn => by_home(answer(standing.withdrawn, "A01", ""), "/request_id"),
+        RefusalCode::AlreadyClosed => {
+            by_ward(ward.message(T::FileClose, &closing(standing.closed, "ct06", "2026-11-19")), "/request_id")
+        }
         RefusalCode::NotYetAnswered => by_ward(ward.message(T::AnswerRead, &about(standing.open)), "/request_id"),
         RefusalCode::ApprovalRequired => by_home(answer(standing.open, "A04", "approved_by"), "/approved_by"),
         RefusalCode::CauseRequired => by_home(answer(standing.open, "A09", "cause"), "/cause"),
@@ -138,7 +142,9 @@ async fn every_refusal_goes_back_is_kept_and_stops_nobody() -> Result<()> {
         open: ward.submit(&home.office, 100).await?,
         answered: ward.submit(&home.office, 101).await?,
         withdrawn: ward.submit(&home.office, 102).await?,
+        closed: ward.submit(&home.office, 103).await?,
     };
+    ward.ask(CommandType::FileClose, &closing(standing.closed, "ct08", "2026-11-19")).await?;
     home.ask(CommandType::AnswerGive, &give(standing.answered, "A01")).await?;
     ward.ask(CommandType::RequestWithdraw, &withdrawal(standing.withdrawn)).await?;
 
@@ -161,7 +167,7 @@ async fn every_refusal_goes_back_is_kept_and_stops_nobody() -> Result<()> {
         assert_eq!(stage.world.number(kept).await?, 1, "{word} is kept");
 
         // The next one on the same queue gets through.
-        if bad.message.routing_key.starts_with("submit") || bad.message.routing_key.starts_with("withdraw") {
+        if ["submit", "withdraw", "close"].iter().any(|key| bad.message.routing_key.starts_with(key)) {
             ward.submit(&home.office, number).await.with_context(|| format!("after {word}"))?;
         } else {
             let repeat = home.ask(CommandType::AnswerGive, &give(standing.answered, "A01")).await?;

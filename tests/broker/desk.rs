@@ -250,6 +250,11 @@ pub(crate) fn withdrawal(request: MessageId) -> Value {
     json!({ "request_id": request.to_string(), "reason": "no_longer_needed" })
 }
 
+/// The end of a file.
+pub(crate) fn closing(request: MessageId, form: &str, on: &str) -> Value {
+    json!({ "request_id": request.to_string(), "form": form, "closed_on": on })
+}
+
 /// An answer with all that its code demands.
 pub(crate) fn give(request: MessageId, code: &str) -> Value {
     let mut body = json!({ "request_id": request.to_string(), "code": code, "answered_by": "cb-017" });

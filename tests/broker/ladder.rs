@@ -138,7 +138,11 @@ async fn a_late_answer_is_kept_flagged_and_ends_the_rungs_to_come() -> Result<()
     let item = home.ask(CommandType::AnswerGive, &give(request, "A01")).await?;
     assert_eq!((item.outcome, item.state, item.late), (Outcome::Accepted, Some(State::Answered), true));
     assert!(ward.answer(request).await?.late);
-    assert_eq!(stage.timer(request).await?, None);
+    // What is next is W's own: to read it.
+    stage.until("select count(*) from requests where answer_sent_at is not null", 1).await;
+    assert_eq!(stage.timer(request).await?, Some(at("2026-11-26T00:00")));
+    ward.send(CommandType::AnswerRead, &about(request)).await?;
+    stage.until_state(request, "read").await;
     let row = format!("select concat_ws(' ', answer_code, answer_late) from requests where request_id = '{request}'");
     assert_eq!(stage.world.rows(row).await?, ["A01 t"]);
 

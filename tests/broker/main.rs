@@ -14,3 +14,4 @@ mod lanes;
 mod ledger;
 mod life;
 mod repeats;
+mod ward_pressed;

@@ -8,7 +8,7 @@ use xacminh_contract::refusal::RefusalCode;
 use xacminh_domain::id::MessageId;
 use xacminh_testkit::OfficeMessage;
 
-use crate::desk::{form, give, withdrawal};
+use crate::desk::{about, form, give, withdrawal};
 use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,6 +28,8 @@ async fn a_repeat_gets_the_first_receipt_again_also_after_a_restart() -> Result<
     home.publish(&answer).await?;
     let first_of_answer = home.receipt_bytes(answer.message_id.parse()?).await?.1;
     ward.answer(request).await?;
+    ward.send(CommandType::AnswerRead, &about(request)).await?;
+    stage.until_state(request, "read").await;
     stage.until("select count(*) from outbox", 0).await;
     let events = stage.verify(request).await?;
     stage.stop().await?;

@@ -1,8 +1,8 @@
 //! Which exchanges and queues there are, declared by whoever connects first.
 //!
 //! ```text
-//!   offices ─▶ xacminh.in ─┬─ submit.urgent … withdraw.normal ─▶ xacminh.work.intake
-//!             (topic)      ├─ submit.bulk, withdraw.bulk ──────▶ xacminh.work.bulk
+//!   offices ─▶ xacminh.in ─┬─ submit.urgent … close.normal ────▶ xacminh.work.intake
+//!             (topic)      ├─ submit.bulk … close.bulk ────────▶ xacminh.work.bulk
 //!                          ├─ request.received … answer.read ──▶ xacminh.work.answering
 //!                          └─ anything else ─▶ xacminh.unrouted ▶ xacminh.work.unrouted
 //!
@@ -29,13 +29,16 @@ use crate::error::{PRECONDITION_FAILED, reply_code};
 pub const WORK_QUEUES: [&str; 5] = [QUEUE_INTAKE, QUEUE_BULK, QUEUE_ANSWERING, QUEUE_UNROUTED, QUEUE_REJECTED];
 
 /// Queue, exchange, routing key.
-pub const BINDINGS: [(&str, &str, &str); 12] = [
+pub const BINDINGS: [(&str, &str, &str); 15] = [
     (QUEUE_INTAKE, EXCHANGE_IN, "submit.urgent"),
     (QUEUE_INTAKE, EXCHANGE_IN, "submit.normal"),
     (QUEUE_INTAKE, EXCHANGE_IN, "withdraw.urgent"),
     (QUEUE_INTAKE, EXCHANGE_IN, "withdraw.normal"),
+    (QUEUE_INTAKE, EXCHANGE_IN, "close.urgent"),
+    (QUEUE_INTAKE, EXCHANGE_IN, "close.normal"),
     (QUEUE_BULK, EXCHANGE_IN, "submit.bulk"),
     (QUEUE_BULK, EXCHANGE_IN, "withdraw.bulk"),
+    (QUEUE_BULK, EXCHANGE_IN, "close.bulk"),
     (QUEUE_ANSWERING, EXCHANGE_IN, "request.received"),
     (QUEUE_ANSWERING, EXCHANGE_IN, "request.opened"),
     (QUEUE_ANSWERING, EXCHANGE_IN, "answer.give"),

@@ -10,7 +10,7 @@ use crate::envelope::CommandType;
 use crate::names::MAX_BODY;
 use crate::receipt::Refusal;
 use crate::refusal::RefusalCode;
-use crate::request::{Opened, Received, Submit, Withdraw};
+use crate::request::{FileClose, Opened, Received, Submit, Withdraw};
 use crate::values::{DATE_IMPOSSIBLE, ReqId};
 
 /// A command as an office sent it.
@@ -28,6 +28,8 @@ pub enum Command {
     Give(Box<Give>),
     /// A person at W read the answer.
     Read(Read),
+    /// W's file has ended.
+    CloseFile(FileClose),
 }
 
 impl Command {
@@ -40,6 +42,7 @@ impl Command {
             Self::Opened(c) => Some(&c.request_id),
             Self::Give(c) => Some(&c.request_id),
             Self::Read(c) => Some(&c.request_id),
+            Self::CloseFile(c) => Some(&c.request_id),
         }
     }
 }
@@ -53,6 +56,7 @@ pub fn command(of: CommandType, body: &[u8]) -> Result<Command, Refusal> {
         CommandType::RequestOpened => Command::Opened(read(body)?),
         CommandType::AnswerGive => Command::Give(read(body)?),
         CommandType::AnswerRead => Command::Read(read(body)?),
+        CommandType::FileClose => Command::CloseFile(read(body)?),
     })
 }
 

@@ -17,6 +17,8 @@ pub enum CommandType {
     AnswerGive,
     /// A person at W read the answer.
     AnswerRead,
+    /// W's file has ended.
+    FileClose,
 }
 
 /// Why a `type` property names no message of this version of the contract.
@@ -30,13 +32,14 @@ pub enum TypeError {
 
 impl CommandType {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RequestSubmit,
         Self::RequestWithdraw,
         Self::RequestReceived,
         Self::RequestOpened,
         Self::AnswerGive,
         Self::AnswerRead,
+        Self::FileClose,
     ];
 
     /// The short name: `request.submit` and so on.
@@ -48,6 +51,7 @@ impl CommandType {
             Self::RequestOpened => "request.opened",
             Self::AnswerGive => "answer.give",
             Self::AnswerRead => "answer.read",
+            Self::FileClose => "file.close",
         }
     }
 
@@ -64,8 +68,8 @@ impl CommandType {
         if version == "1" { Ok(known) } else { Err(TypeError::Version) }
     }
 
-    /// The routing keys this message may come with. Submits and withdrawals share a lane's queue,
-    /// so that a withdrawal cannot overtake its submit.
+    /// The routing keys this message may come with. What a ward says of a request shares its
+    /// lane's queue, so that a withdrawal or the end of a file cannot overtake the submit.
     pub fn routing_keys(self) -> &'static [&'static str] {
         match self {
             Self::RequestSubmit => &["submit.urgent", "submit.normal", "submit.bulk"],
@@ -74,6 +78,7 @@ impl CommandType {
             Self::RequestOpened => &["request.opened"],
             Self::AnswerGive => &["answer.give"],
             Self::AnswerRead => &["answer.read"],
+            Self::FileClose => &["close.urgent", "close.normal", "close.bulk"],
         }
     }
 

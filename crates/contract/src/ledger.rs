@@ -10,7 +10,7 @@ use xacminh_domain::escalation::Trigger as DomainTrigger;
 use xacminh_domain::request::{ClockCause as DomainCause, Event, Opening};
 
 use crate::answer::Code;
-use crate::request::{Kind, Lane, LaneReason, Lookup, Purpose, Question, WithdrawReason};
+use crate::request::{FileForm, Kind, Lane, LaneReason, Lookup, Purpose, Question, WithdrawReason};
 use crate::values::{Day, Handler, Instant, MsgId, Office, Unit, wire_enum};
 
 wire_enum!(
@@ -35,8 +35,12 @@ wire_enum!(
         AnswerDueDay = "answer_due_day",
         /// Answer due passed.
         AnswerDue = "answer_due",
-        /// File due passed.
+        /// File due passed without an answer.
         FileDue = "file_due",
+        /// The answer lies unread at W.
+        AnswerUnread = "answer_unread",
+        /// File due passed with the answer in hand.
+        FileDueAnswered = "file_due_answered",
     }
 );
 
@@ -123,6 +127,8 @@ pub enum Entry {
     Read,
     /// Taken back.
     Withdrawn { reason: WithdrawReason },
+    /// W's file has ended.
+    FileClosed { form: FileForm, on: Day },
 }
 
 /// One row of the ledger: an event and who caused it.
@@ -204,6 +210,7 @@ impl From<&Event> for Entry {
             Event::AnswerSent => Self::AnswerSent,
             Event::Read => Self::Read,
             Event::Withdrawn { reason } => Self::Withdrawn { reason: (*reason).into() },
+            Event::FileClosed { form, on } => Self::FileClosed { form: (*form).into(), on: (*on).into() },
         }
     }
 }
@@ -266,6 +273,7 @@ impl From<Entry> for Event {
             Entry::AnswerSent => Self::AnswerSent,
             Entry::Read => Self::Read,
             Entry::Withdrawn { reason } => Self::Withdrawn { reason: reason.into() },
+            Entry::FileClosed { form, on } => Self::FileClosed { form: form.into(), on: on.0 },
         }
     }
 }

@@ -19,9 +19,24 @@ pub enum Topic {
     FileOverdue,
     /// W took the request back: to H.
     Withdrawn,
+    /// An answer lies unread: to W, then to W's head.
+    AnswerUnread,
+    /// The file's due has passed with the answer in hand: to W's head.
+    FileOverdueAnswered,
 }
 
 impl Topic {
+    /// All topics.
+    pub const ALL: [Self; 7] = [
+        Self::AcceptOverdue,
+        Self::AnswerDueToday,
+        Self::OfficeSilent,
+        Self::FileOverdue,
+        Self::Withdrawn,
+        Self::AnswerUnread,
+        Self::FileOverdueAnswered,
+    ];
+
     /// The word on the wire and in tables.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,6 +45,8 @@ impl Topic {
             Self::OfficeSilent => "office_silent",
             Self::FileOverdue => "file_overdue",
             Self::Withdrawn => "withdrawn",
+            Self::AnswerUnread => "answer_unread",
+            Self::FileOverdueAnswered => "file_overdue_answered",
         }
     }
 }

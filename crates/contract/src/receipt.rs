@@ -66,6 +66,8 @@ pub enum Warning {
     LookupPending,
     /// The same content was given before; nothing changed.
     AlreadyDone,
+    /// The file ended with a result (CT08) before H answered; H still owes its answer.
+    ClosedUnanswered,
 }
 
 impl Warning {
@@ -83,6 +85,7 @@ impl Warning {
             Self::FormerName => "former_name",
             Self::LookupPending => "lookup_pending",
             Self::AlreadyDone => "already_done",
+            Self::ClosedUnanswered => "closed_unanswered",
         }
     }
 }

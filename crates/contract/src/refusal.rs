@@ -144,6 +144,10 @@ refusals! {
     AlreadyWithdrawn = "already_withdrawn", "/request_id",
         "Yêu cầu đã được nơi hỏi rút lại: không cần trả lời nữa.",
         "The request was withdrawn by the asking office: no answer is needed.";
+    /// The file's end was told before with another form or day.
+    AlreadyClosed = "already_closed", "/request_id",
+        "Hồ sơ đã được báo kết thúc trước đó với nội dung khác: hãy kiểm tra mã yêu cầu, không cần báo lại.",
+        "The file's end was told before, with another form or day: check the request's id, nothing more to tell.";
     /// Nothing to read yet.
     NotYetAnswered = "not_yet_answered", "/request_id",
         "Yêu cầu chưa có trả lời nên chưa thể báo đã đọc: hãy chờ trả lời.",
@@ -211,6 +215,8 @@ pub fn of_denied(denied: Denied) -> Option<Refusal> {
         Denied::AlreadyAnswered(_) => C::AlreadyAnswered.refusal(),
         Denied::AlreadyWithdrawn => C::AlreadyWithdrawn.refusal(),
         Denied::NotYetAnswered => C::NotYetAnswered.refusal(),
+        Denied::AlreadyClosed => C::AlreadyClosed.refusal(),
+        Denied::ClosedInFuture | Denied::ClosedBeforeReceived => C::DateImpossible.at("/closed_on"),
         Denied::HomeIsRequester => C::HomeIsOwn.refusal(),
         Denied::ReceivedInFuture => C::DateImpossible.at("/received_on"),
         Denied::PromisedBeforeReceived => C::DateImpossible.at("/promised_on"),

@@ -94,6 +94,17 @@ wire_enum!(
         NoLongerNeeded = "no_longer_needed",
         /// It should not have been sent as it was.
         Mistake = "mistake",
+        /// The file was refused (CT06).
+        FileRefused = "file_refused",
+    }
+);
+wire_enum!(
+    /// The form that ends a file.
+    FileForm = domain::FileForm {
+        /// CT08: the result.
+        Ct08 = "ct08",
+        /// CT06: the file is refused.
+        Ct06 = "ct06",
     }
 );
 
@@ -199,6 +210,18 @@ pub struct Withdraw {
     pub request_id: ReqId,
     /// Why.
     pub reason: WithdrawReason,
+}
+
+/// `file.close`: W's file has ended; the file clock stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileClose {
+    /// Which request.
+    pub request_id: ReqId,
+    /// With which form.
+    pub form: FileForm,
+    /// The day of the form.
+    pub closed_on: Day,
 }
 
 /// `request.received`: H's system stored a request durably.

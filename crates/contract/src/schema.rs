@@ -9,7 +9,7 @@ use crate::answer::{self, Give, Read};
 use crate::notice::Notice;
 use crate::receipt::Receipt;
 use crate::refusal::RefusalCode;
-use crate::request::{self, Opened, Received, Submit, Withdraw};
+use crate::request::{self, FileClose, Opened, Received, Submit, Withdraw};
 
 /// One message: its name, its schema, a valid example.
 pub struct Message {
@@ -69,6 +69,11 @@ pub fn messages() -> Vec<Message> {
                 "fields": [{ "field": "full_name", "result": "ok" }, { "field": "birth", "result": "differs" }],
                 "basis": "residence_db", "dwelling_status": { "status": "determined" }
             }),
+        },
+        Message {
+            name: "file.close",
+            schema: schema_for!(FileClose),
+            example: json!({ "request_id": REQUEST, "form": "ct08", "closed_on": "2026-11-20" }),
         },
         Message { name: "answer.read", schema: schema_for!(Read), example: json!({ "request_id": REQUEST }) },
         Message {

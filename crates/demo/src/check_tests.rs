@@ -31,7 +31,10 @@ fn send(ledger: &mut Ledger, of: CommandType, id: &str, at: &str, body: Value) {
     let tally = Tally::default();
     let submit = of == CommandType::RequestSubmit;
     let expect = match of {
-        CommandType::RequestSubmit | CommandType::AnswerGive | CommandType::RequestWithdraw => Expect::Accepted,
+        CommandType::RequestSubmit
+        | CommandType::AnswerGive
+        | CommandType::RequestWithdraw
+        | CommandType::FileClose => Expect::Accepted,
         CommandType::RequestReceived | CommandType::RequestOpened | CommandType::AnswerRead => Expect::Silence(&[]),
     };
     let sheet = Sheet {

@@ -139,9 +139,12 @@ impl<'w, W: World> Telling<'w, W> {
             self.notices += 1;
             let topic = match item.topic {
                 Topic::Withdrawn => continue,
-                Topic::AcceptOverdue | Topic::AnswerDueToday | Topic::OfficeSilent | Topic::FileOverdue => {
-                    item.topic.as_str()
-                }
+                Topic::AcceptOverdue
+                | Topic::AnswerDueToday
+                | Topic::OfficeSilent
+                | Topic::FileOverdue
+                | Topic::AnswerUnread
+                | Topic::FileOverdueAnswered => item.topic.as_str(),
             };
             let text = format!("notice to {} ({topic}): {}", self.name(office), item.sentence);
             self.say(&text);

@@ -11,7 +11,7 @@ use crate::calendar::{Calendar, at_local, end_of_day, local_date};
 use crate::directory::Directory;
 use crate::id::OfficeId;
 use crate::office::OfficeKind;
-use crate::request::{ClockCause, Counting, Event, Fired, Request};
+use crate::request::{ClockCause, Counting, Event, Fired, Request, State};
 use crate::rules::{Ladder, MissingRule};
 
 pub use crate::rules::{RungTarget, Trigger};
@@ -47,21 +47,40 @@ pub struct Climb<'a> {
     pub ladder: &'a Ladder,
     /// Calendar and limits of H.
     pub counting: Counting<'a>,
+    /// The calendar of W.
+    pub ward_calendar: &'a Calendar,
     /// Who stands above whom.
     pub directory: &'a Directory,
     /// The broker's outages on record, as (from, to); an open one has no end.
     pub outages: &'a [(Timestamp, Option<Timestamp>)],
 }
 
-/// The rungs that are still to fire for an open request, earliest first.
+/// The rungs that are still to fire, earliest first: H's while it owes the answer, W's own while
+/// the answer lies there unread.
 pub fn plan(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Vec<Planned>, MissingRule> {
-    if !request.state.is_open() {
+    let (open, unread) = (request.state.is_open(), request.state == State::Answered);
+    if !open && !unread {
         return Ok(Vec::new());
     }
+    // Of W's file; nothing once W told its end.
+    let file_due = request.file_due.as_ref().filter(|_| request.file_closed.is_none());
     let mut planned = Vec::new();
     for row in climb.ladder.rows_at(local_date(now)) {
         let calendar = climb.counting.calendar;
         let (clock_start, due_at) = match (row.trigger, &request.clock) {
+            (Trigger::AnswerUnread, _) if unread => match request.at.answer_sent {
+                Some(sent) => (sent, rung_at(climb.ward_calendar, local_date(sent), row.after_wd)),
+                None => continue,
+            },
+            // In hand before the day was over; a later answer found the file late already.
+            (Trigger::FileDueAnswered, _) if unread => match file_due {
+                Some(due) if request.at.answered.is_some_and(|at| !due.is_late(at)) => {
+                    (request.at.submitted, due.due_at)
+                }
+                _ => continue,
+            },
+            (Trigger::AnswerUnread | Trigger::FileDueAnswered, _) => continue,
+            _ if unread => continue,
             (Trigger::NotReceived, None) => {
                 let Some(due_at) = confirm_due(request, climb)? else { continue };
                 (request.at.submitted, due_at)
@@ -75,7 +94,7 @@ pub fn plan(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Vec<P
             (Trigger::AnswerDue, Some((_, clock))) => {
                 (clock.started_at, rung_at(calendar, clock.answer.on, row.after_wd))
             }
-            (Trigger::FileDue, _) => match &request.file_due {
+            (Trigger::FileDue, _) => match file_due {
                 Some(due) => (request.at.submitted, due.due_at),
                 None => continue,
             },
@@ -92,9 +111,9 @@ pub fn plan(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Vec<P
     Ok(planned)
 }
 
-/// 24:00 of the `after_wd`-th working day after the answer due day.
-fn rung_at(calendar: &Calendar, answer_on: jiff::civil::Date, after_wd: u32) -> Timestamp {
-    end_of_day(if after_wd == 0 { answer_on } else { calendar.nth_working_day_after(answer_on, after_wd) })
+/// 24:00 of the `after_wd`-th working day after a day.
+fn rung_at(calendar: &Calendar, day: jiff::civil::Date, after_wd: u32) -> Timestamp {
+    end_of_day(if after_wd == 0 { day } else { calendar.nth_working_day_after(day, after_wd) })
 }
 
 /// When a request that nobody confirmed starts H's clock all the same: the working minutes of the
@@ -156,7 +175,7 @@ fn stands_on(request: &Request, target: RungTarget, now: Timestamp, directory: &
     };
     match target {
         RungTarget::Operator => None,
-        RungTarget::Requester => Some(request.opening.requester),
+        RungTarget::Requester | RungTarget::RequesterHead => Some(request.opening.requester),
         RungTarget::Responder | RungTarget::OfficeHead => Some(request.opening.responder),
         RungTarget::DistrictPolice => above(OfficeKind::DistrictPolice),
         RungTarget::ProvinceUnit => above(OfficeKind::ProvinceUnit),

@@ -188,13 +188,25 @@ pub enum Trigger {
     AnswerDueDay,
     /// The due date of the answer passed.
     AnswerDue,
-    /// The due date of W's file passed.
+    /// The due date of W's file passed without an answer.
     FileDue,
+    /// The answer lies unread at W.
+    AnswerUnread,
+    /// The due date of W's file passed with the answer in hand.
+    FileDueAnswered,
 }
 
 impl Trigger {
     /// All triggers.
-    pub const ALL: [Self; 5] = [Self::NotReceived, Self::AcceptDue, Self::AnswerDueDay, Self::AnswerDue, Self::FileDue];
+    pub const ALL: [Self; 7] = [
+        Self::NotReceived,
+        Self::AcceptDue,
+        Self::AnswerDueDay,
+        Self::AnswerDue,
+        Self::FileDue,
+        Self::AnswerUnread,
+        Self::FileDueAnswered,
+    ];
 
     /// The name used in tables.
     pub fn as_str(self) -> &'static str {
@@ -204,6 +216,8 @@ impl Trigger {
             Self::AnswerDueDay => "answer_due_day",
             Self::AnswerDue => "answer_due",
             Self::FileDue => "file_due",
+            Self::AnswerUnread => "answer_unread",
+            Self::FileDueAnswered => "file_due_answered",
         }
     }
 
@@ -220,6 +234,8 @@ pub enum RungTarget {
     Operator,
     /// W.
     Requester,
+    /// The head of W.
+    RequesterHead,
     /// Whoever has it on the desk at H.
     Responder,
     /// The head of H.
@@ -234,9 +250,10 @@ pub enum RungTarget {
 
 impl RungTarget {
     /// All targets.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Operator,
         Self::Requester,
+        Self::RequesterHead,
         Self::Responder,
         Self::OfficeHead,
         Self::DistrictPolice,
@@ -249,6 +266,7 @@ impl RungTarget {
         match self {
             Self::Operator => "operator",
             Self::Requester => "requester",
+            Self::RequesterHead => "requester_head",
             Self::Responder => "responder",
             Self::OfficeHead => "office_head",
             Self::DistrictPolice => "district_police",

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::table::{Files, Table};
 
 /// What a rung of the ladder does.
-const ACTIONS: [&str; 4] = ["start_clock", "remind", "chase", "tell"];
+const ACTIONS: [&str; 5] = ["start_clock", "remind", "chase", "tell", "charge"];
 
 /// A row of the limits, as written and as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct LegalRow {
 pub struct RungRow {
     /// The rung.
     pub rung: LadderRow,
-    /// What it does: `start_clock`, `remind`, `chase` or `tell`.
+    /// What it does: `start_clock`, `remind`, `chase`, `tell` or `charge`.
     pub action: String,
 }
 

@@ -354,7 +354,7 @@ fn limits_and_rungs_are_dated() {
     use RungTarget::{DistrictPolice, MinistryUnit, ProvinceUnit};
     assert_eq!(above(date(2025, 2, 28)), [(1, DistrictPolice, 0), (2, ProvinceUnit, 1), (3, MinistryUnit, 2)]);
     assert_eq!(above(date(2025, 3, 1)), [(1, ProvinceUnit, 0), (2, MinistryUnit, 1)]);
-    assert_eq!(ladder.rows_at(NOW).count(), 6);
+    assert_eq!(ladder.rows_at(NOW).count(), 9);
 }
 
 #[test]

@@ -101,7 +101,13 @@ pub(crate) fn counting(reference: &Reference) -> Counting<'_> {
 
 /// What deciding about rungs needs, from reference data.
 pub(crate) fn climb<'a>(reference: &'a Reference, outages: &'a [Outage]) -> Climb<'a> {
-    Climb { ladder: &reference.ladder, counting: counting(reference), directory: &reference.directory, outages }
+    Climb {
+        ladder: &reference.ladder,
+        counting: counting(reference),
+        ward_calendar: &reference.calendar,
+        directory: &reference.directory,
+        outages,
+    }
 }
 
 /// A new id for a message of the broker's, with the time of the clock in it.

@@ -30,9 +30,7 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
     }
     let mut by_office: BTreeMap<OfficeId, Vec<Leaving>> = BTreeMap::new();
     for line in lines {
-        // Nobody is pressed for what was done meanwhile: answered, withdrawn, or opened at last.
-        let accepted = line.topic == Topic::AcceptOverdue && line.why == Why::NotAnswered;
-        if line.is_open && !accepted {
+        if still_holds(&line) {
             by_office.entry(line.office).or_default().push(line);
         }
     }
@@ -47,6 +45,17 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     core.outbox.notify_waiters();
     Ok(count)
+}
+
+/// Nobody is pressed for what was done meanwhile: answered, withdrawn, opened or read at last, or a
+/// file that has ended.
+fn still_holds(line: &Leaving) -> bool {
+    match line.topic {
+        Topic::AcceptOverdue => line.is_open && line.why != Why::NotAnswered,
+        Topic::AnswerDueToday | Topic::OfficeSilent | Topic::Withdrawn => line.is_open,
+        Topic::FileOverdue => line.is_open && !line.file_closed,
+        Topic::AnswerUnread | Topic::FileOverdueAnswered => line.is_unread && !line.file_closed,
+    }
 }
 
 fn items(lines: &[Leaving], reference: &Reference) -> Result<Vec<Item>, Error> {
@@ -85,6 +94,22 @@ fn about_request(line: &Leaving) -> Item {
             ),
             format!(
                 "File {case} is past its appointment ({due}) without an answer: please tell the citizen a new day."
+            ),
+        ),
+        Topic::AnswerUnread => (
+            format!(
+                "Hồ sơ {case} đã có trả lời xác minh từ ngày {due} mà chưa ai đọc: đề nghị đọc và giải quyết hồ sơ."
+            ),
+            format!(
+                "The answer about file {case} has been there since {due}, unread: please read it and go on with the file."
+            ),
+        ),
+        Topic::FileOverdueAnswered => (
+            format!(
+                "Hồ sơ {case} đã quá hẹn trả kết quả (ngày {due}) dù đã có trả lời xác minh: đề nghị phân công giải quyết ngay."
+            ),
+            format!(
+                "File {case} is past its appointment ({due}) although its answer is there: please have it dealt with now."
             ),
         ),
         Topic::OfficeSilent | Topic::Withdrawn => (String::new(), String::new()),

@@ -156,7 +156,7 @@ fn still_waiting(request: &Request, outages: &[Outage], now: Timestamp) -> Optio
 
 /// Whom a rung tells, and when: with the first half-day that begins at or after its due.
 fn lines_of(request: &Request, event: &Event, reference: &Reference) -> Vec<NewLine> {
-    let Event::RungFired { trigger, due_at, target: Some(office), .. } = event else { return Vec::new() };
+    let Event::RungFired { trigger, rung, due_at, target: Some(office), .. } = event else { return Vec::new() };
     let clock = request.clock.as_ref().map(|(_, clock)| clock);
     let accept_on = clock.map(|c| c.accept.on);
     let answer_on = clock.map(|c| c.answer.on);
@@ -182,6 +182,14 @@ fn lines_of(request: &Request, event: &Event, reference: &Reference) -> Vec<NewL
         Trigger::AnswerDue => vec![line(Topic::OfficeSilent, For::Head, answer_on)],
         Trigger::FileDue => {
             vec![line(Topic::FileOverdue, For::Handler, request.file_due.as_ref().map(|d| d.on))]
+        }
+        // The first to whoever reads W's inbox, the next to the head.
+        Trigger::AnswerUnread => {
+            let for_whom = if *rung == 0 { For::Deputy } else { For::Head };
+            vec![line(Topic::AnswerUnread, for_whom, request.at.answer_sent.map(local_date))]
+        }
+        Trigger::FileDueAnswered => {
+            vec![line(Topic::FileOverdueAnswered, For::Head, request.file_due.as_ref().map(|d| d.on))]
         }
     }
 }

@@ -85,6 +85,7 @@ impl Bench<'_> {
                 self.change(ready, domain::Command::Answer(Box::new(give.to_domain()), digest), Some((give, plain)))
             }
             Command::Read(_) => self.change(ready, domain::Command::Read, None),
+            Command::CloseFile(c) => self.change(ready, domain::Command::CloseFile(c.form.into(), c.closed_on.0), None),
         }
     }
 
@@ -173,9 +174,14 @@ impl Bench<'_> {
                 _ => {}
             }
         }
-        let owed = matches!(ready.of, CommandType::RequestWithdraw | CommandType::AnswerGive);
+        let owed = matches!(ready.of, CommandType::RequestWithdraw | CommandType::AnswerGive | CommandType::FileClose);
+        let unanswered = request.state.is_open() && request.file_closed.is_some() && ready.of == CommandType::FileClose;
         let item = owed.then(|| Item {
-            warnings: if nothing { vec![Warning::AlreadyDone] } else { Vec::new() },
+            warnings: match (nothing, unanswered) {
+                (true, _) => vec![Warning::AlreadyDone],
+                (false, true) => vec![Warning::ClosedUnanswered],
+                (false, false) => Vec::new(),
+            },
             ..self.accept(ready, &self.requests[&id])
         });
         self.done.letters.extend(letters.into_iter().map(|l| composing::traced(l, ready.traceparent.as_deref())));

@@ -108,7 +108,11 @@ impl Metrics {
             Event::Opened { .. } => &[Segment::Unopened],
             Event::Answered { .. } => &[Segment::Work],
             Event::Read => &[Segment::Unread],
-            Event::ClockStarted { .. } | Event::RungFired { .. } | Event::AnswerSent | Event::Withdrawn { .. } => &[],
+            Event::ClockStarted { .. }
+            | Event::RungFired { .. }
+            | Event::AnswerSent
+            | Event::Withdrawn { .. }
+            | Event::FileClosed { .. } => &[],
         };
         for segment in ended {
             let Some((from, to)) = lag::segment(request, *segment) else { continue };

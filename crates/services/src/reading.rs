@@ -83,7 +83,8 @@ fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
         | Command::Received(_)
         | Command::Opened(_)
         | Command::Give(_)
-        | Command::Read(_) => Ok(command),
+        | Command::Read(_)
+        | Command::CloseFile(_) => Ok(command),
     }
 }
 

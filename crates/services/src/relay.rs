@@ -19,14 +19,15 @@ use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inb
 use xacminh_contract::values;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
+use xacminh_domain::escalation;
 use xacminh_domain::id::RequestId;
-use xacminh_domain::request::Event;
+use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
 use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
 use xacminh_store::reference::Reference;
 use xacminh_store::{PgConnection, delivery, outage, request, timer};
 
-use crate::core::Core;
+use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
 use crate::rooms::Rooms;
@@ -275,6 +276,15 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     ledger::append(&mut tx, &rows).await?;
     let changed: Vec<_> = requests.values().collect();
     request::update(&mut tx, &changed).await?;
+    // From now on W can read the answer, and is pressed if nobody does.
+    let mut timers = Vec::new();
+    for (id, event) in &seen {
+        let request = &requests[id].request;
+        if *event == Event::AnswerSent && request.state == State::Answered {
+            timers.push((*id, escalation::next_at(request, now, climb(&reference, &[]))?.unwrap_or(timer::NEVER)));
+        }
+    }
+    timer::set(&mut tx, &timers).await?;
     let (mut letters, mut deliveries) = (Vec::new(), Vec::new());
     for waiting in confirmed {
         match waiting.place {

@@ -244,8 +244,7 @@ async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Resu
         let request = &requests[&id].request;
         match request.state {
             State::Read | State::Withdrawn => ended.push(id),
-            State::Answered => timers.push((id, timer::NEVER)),
-            State::Submitted | State::Sent | State::Delivered | State::Opened => {
+            State::Submitted | State::Sent | State::Delivered | State::Opened | State::Answered => {
                 let next = escalation::next_at(request, now, climb(&reference, &[]))?;
                 timers.push((id, next.unwrap_or(timer::NEVER)));
             }

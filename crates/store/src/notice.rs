@@ -98,6 +98,10 @@ pub struct Leaving {
     pub why: Why,
     /// H still owes an answer.
     pub is_open: bool,
+    /// The answer lies unread at W.
+    pub is_unread: bool,
+    /// W told the end of its file.
+    pub file_closed: bool,
 }
 
 /// Takes the lines that may leave at `now`, for some offices at a time and whole offices each.
@@ -117,7 +121,7 @@ pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result
              delete from notice_lines n using locked where n.line_id = locked.line_id
              returning n.line_id, n.office, n.topic, n.for_whom, n.request_id, n.due_on
          )
-         select gone.*, r.case_code, r.responder, r.handler, r.state, r.clock_cause
+         select gone.*, r.case_code, r.responder, r.handler, r.state, r.clock_cause, r.file_closed_on is not null as file_closed
          from gone join requests r using (request_id) order by gone.office, gone.line_id",
     )
     .bind(At(now))
@@ -142,6 +146,8 @@ pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result
                 responder: office(row.try_get("responder")?)?,
                 handler: row.try_get::<Option<&str>, _>("handler")?.and_then(|h| h.parse().ok()),
                 is_open: why.is_some_and(|w| w != Why::NotRead),
+                is_unread: why == Some(Why::NotRead),
+                file_closed: row.try_get("file_closed")?,
                 why: why.unwrap_or(Why::NotRead),
             })
         })
@@ -153,7 +159,7 @@ fn office(text: &str) -> Result<OfficeId, Error> {
 }
 
 fn topic(word: &str) -> Result<Topic, Error> {
-    [Topic::AcceptOverdue, Topic::AnswerDueToday, Topic::OfficeSilent, Topic::FileOverdue, Topic::Withdrawn]
+    Topic::ALL
         .into_iter()
         .find(|t| t.as_str() == word)
         .ok_or_else(|| Error::unreadable("a notice line", "unknown topic"))

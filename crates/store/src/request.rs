@@ -3,7 +3,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::query;
 use xacminh_contract::ledger::ClockCause;
-use xacminh_contract::request::Kind;
+use xacminh_contract::request::{FileForm, Kind};
 use xacminh_domain::Timestamp;
 
 use crate::error::Error;
@@ -78,14 +78,16 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
              clock_cause = n.clock_cause, clock_start = n.clock_start, accept_due_on = n.accept_due_on,
              answer_due_on = n.answer_due_on, answer_due_at = n.answer_due_at,
              calendar_version = n.calendar_version, answer_code = n.answer_code,
-             answer_late = n.answer_late, handler = n.handler, rung = n.rung
+             answer_late = n.answer_late, handler = n.handler, rung = n.rung,
+             file_closed_at = n.file_closed_at, file_closed_on = n.file_closed_on, file_form = n.file_form
          from unnest($1::uuid[], $2::text[], $3::int[], $4::bytea[], $5::timestamptz[], $6::timestamptz[],
              $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
              $12::text[], $13::timestamptz[], $14::date[], $15::date[], $16::timestamptz[], $17::text[],
-             $18::text[], $19::bool[], $20::text[], $21::smallint[])
+             $18::text[], $19::bool[], $20::text[], $21::smallint[], $22::timestamptz[], $23::date[], $24::text[])
            as n (request_id, state, seq, head_hash, sent_at, delivered_at, opened_at, answered_at,
              answer_sent_at, read_at, withdrawn_at, clock_cause, clock_start, accept_due_on,
-             answer_due_on, answer_due_at, calendar_version, answer_code, answer_late, handler, rung)
+             answer_due_on, answer_due_at, calendar_version, answer_code, answer_late, handler, rung,
+             file_closed_at, file_closed_on, file_form)
          where r.request_id = n.request_id",
     )
     .bind(changed.iter().map(|c| c.request.id.uuid()).collect::<Vec<_>>())
@@ -112,6 +114,14 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
         changed
             .iter()
             .map(|c| c.request.fired.iter().map(|f| i16::from(f.rung)).max().unwrap_or(0))
+            .collect::<Vec<_>>(),
+    )
+    .bind(at(|i| i.file_closed))
+    .bind(changed.iter().map(|c| c.request.file_closed.map(|(_, on)| On(on))).collect::<Vec<_>>())
+    .bind(
+        changed
+            .iter()
+            .map(|c| c.request.file_closed.map(|(form, _)| FileForm::from(form).as_str()))
             .collect::<Vec<_>>(),
     )
     .execute(tx)

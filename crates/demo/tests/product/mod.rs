@@ -331,7 +331,11 @@ impl Product {
         }
         let about = command.request_id().unwrap().0;
         let found = state.requests.get_mut(&about).ok_or_else(|| C::RequestUnknown.refusal())?;
-        let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_)) { found.ward } else { found.home };
+        let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_) | Command::CloseFile(_)) {
+            found.ward
+        } else {
+            found.home
+        };
         if owner != sender {
             return Err(C::NotYourRequest.refusal());
         }
@@ -342,6 +346,8 @@ impl Product {
                 found.start.get_or_insert(now);
                 Ok(None)
             }
+            // No ward of the demo tells the end of its file.
+            Command::CloseFile(_) => Err(C::TypeUnknown.refusal()),
             Command::Opened(_) if found.withdrawn => Err(C::AlreadyWithdrawn.refusal()),
             Command::Opened(_) => {
                 found.opened = true;

@@ -118,6 +118,22 @@ pub enum Event {
         /// Why.
         reason: WithdrawReason,
     },
+    /// W told that the file has ended: the file clock stands still.
+    FileClosed {
+        /// With which form.
+        form: FileForm,
+        /// On which day.
+        on: Date,
+    },
+}
+
+/// The form that ends a citizen's file (handbook §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileForm {
+    /// CT08: the result.
+    Ct08,
+    /// CT06: the file is refused.
+    Ct06,
 }
 
 /// Why a request is taken back.
@@ -129,4 +145,6 @@ pub enum WithdrawReason {
     NoLongerNeeded,
     /// It should never have been sent as it was.
     Mistake,
+    /// The file was refused (CT06).
+    FileRefused,
 }

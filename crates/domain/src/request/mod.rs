@@ -15,11 +15,12 @@ mod event;
 mod kind;
 mod open;
 
-pub use event::{ClockCause, Event, Opening, WithdrawReason};
+pub use event::{ClockCause, Event, FileForm, Opening, WithdrawReason};
 pub use kind::{Lane, LaneReason, Lookup, Purpose, Question, RequestKind};
 pub use open::{OpenContext, OpenWarning, Opened, open};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use crate::answer::{self, Answer, AnswerCode, AnswerDefect};
 use crate::calendar::{Calendar, local_date};
@@ -83,6 +84,12 @@ pub enum Denied {
     AlreadyWithdrawn,
     /// There is no answer to read yet.
     NotYetAnswered,
+    /// The file's end was told before, and otherwise.
+    AlreadyClosed,
+    /// The file would end in the future.
+    ClosedInFuture,
+    /// The file would end before it was received.
+    ClosedBeforeReceived,
     /// The home is served by the asking office itself: nothing to ask.
     HomeIsRequester,
     /// The day of receipt lies in the future.
@@ -120,6 +127,8 @@ pub enum Command {
     Answer(Box<Answer>, [u8; 32]),
     /// A person at W read the answer.
     Read,
+    /// W's file has ended, with this form on this day.
+    CloseFile(FileForm, Date),
 }
 
 /// The instants of a request, by the broker's own clock (handbook §4.2, t1 to t6).
@@ -141,6 +150,8 @@ pub struct Instants {
     pub read: Option<Timestamp>,
     /// Taken back.
     pub withdrawn: Option<Timestamp>,
+    /// W told that its file has ended.
+    pub file_closed: Option<Timestamp>,
 }
 
 /// A rung that fired.
@@ -175,6 +186,8 @@ pub struct Request {
     pub clock: Option<(ClockCause, ReplyClock)>,
     /// The final answer: its code, whether it was late, the digest of the whole.
     pub answer: Option<(AnswerCode, bool, [u8; 32])>,
+    /// How and when W's file ended.
+    pub file_closed: Option<(FileForm, Date)>,
     /// The rungs that fired, in order.
     pub fired: Vec<Fired>,
 }
@@ -213,6 +226,7 @@ impl Request {
             handler: None,
             clock: None,
             answer: None,
+            file_closed: None,
             fired: Vec::new(),
         })
     }
@@ -269,6 +283,10 @@ impl Request {
                 self.at.withdrawn.get_or_insert(at);
                 self.advance(State::Withdrawn);
             }
+            Event::FileClosed { form, on } => {
+                self.at.file_closed.get_or_insert(at);
+                self.file_closed.get_or_insert((*form, *on));
+            }
         }
     }
 
@@ -286,7 +304,7 @@ impl Request {
         counting: Counting<'_>,
     ) -> Result<Vec<Event>, Denied> {
         let owner = match command {
-            Command::Withdraw(_) | Command::Read => self.opening.requester,
+            Command::Withdraw(_) | Command::Read | Command::CloseFile(..) => self.opening.requester,
             Command::Receive | Command::Open(_) | Command::Answer(..) => self.opening.responder,
         };
         if by != owner {
@@ -316,7 +334,31 @@ impl Request {
                 State::Answered => Ok(vec![Event::Read]),
                 State::Submitted | State::Sent | State::Delivered | State::Opened => Err(Denied::NotYetAnswered),
             },
+            Command::CloseFile(form, on) => self.close_file(*form, *on, now),
         }
+    }
+
+    /// The end of W's file. A refused file needs no answer any more; after a result without one (W
+    /// decided alone) H still owes it. Whoever ends a file with the answer in hand has read it.
+    fn close_file(&self, form: FileForm, on: Date, now: Timestamp) -> Result<Vec<Event>, Denied> {
+        if let Some(closed) = self.file_closed {
+            return if closed == (form, on) { Ok(Vec::new()) } else { Err(Denied::AlreadyClosed) };
+        }
+        if on > local_date(now) {
+            return Err(Denied::ClosedInFuture);
+        }
+        if on < self.opening.received_on {
+            return Err(Denied::ClosedBeforeReceived);
+        }
+        let closed = Event::FileClosed { form, on };
+        Ok(match (self.state, form) {
+            (State::Submitted | State::Sent | State::Delivered | State::Opened, FileForm::Ct06) => {
+                vec![closed, Event::Withdrawn { reason: WithdrawReason::FileRefused }]
+            }
+            (State::Submitted | State::Sent | State::Delivered | State::Opened, FileForm::Ct08)
+            | (State::Read | State::Withdrawn, _) => vec![closed],
+            (State::Answered, _) => vec![Event::Read, closed],
+        })
     }
 
     /// A first `received` starts the clock, unless it runs already for another reason; a later

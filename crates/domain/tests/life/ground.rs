@@ -55,7 +55,13 @@ impl Ground {
     }
 
     pub(crate) fn climb<'a>(&'a self, outages: &'a Outages) -> Climb<'a> {
-        Climb { ladder: &self.ladder, counting: self.counting(), directory: &self.directory, outages }
+        Climb {
+            ladder: &self.ladder,
+            counting: self.counting(),
+            ward_calendar: &self.calendar,
+            directory: &self.directory,
+            outages,
+        }
     }
 
     /// A file for temporary residence, received on the day it is asked about.
@@ -156,6 +162,9 @@ fn ladder() -> Ladder {
         row(Trigger::AnswerDue, 2, RungTarget::MinistryUnit, 1, first, None),
         row(Trigger::AnswerDue, 3, RungTarget::MinistryUnit, 2, None, last),
         row(Trigger::FileDue, 0, RungTarget::Requester, 0, None, None),
+        row(Trigger::AnswerUnread, 0, RungTarget::Requester, 1, None, None),
+        row(Trigger::AnswerUnread, 1, RungTarget::RequesterHead, 2, None, None),
+        row(Trigger::FileDueAnswered, 0, RungTarget::RequesterHead, 0, None, None),
     ])
 }
 

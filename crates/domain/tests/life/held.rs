@@ -10,7 +10,7 @@ use crate::ground::{Ground, Outages, answer, november};
 
 fn command(request: &mut Request, ground: &Ground, command: &Command, at: Timestamp) {
     let by = match command {
-        Command::Withdraw(_) | Command::Read => ground.requester,
+        Command::Withdraw(_) | Command::Read | Command::CloseFile(..) => ground.requester,
         Command::Receive | Command::Open(_) | Command::Answer(..) => ground.responder,
     };
     for event in request.decide(by, command, at, ground.counting()).unwrap() {

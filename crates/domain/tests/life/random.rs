@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use jiff::SignedDuration;
+use jiff::civil::date;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use xacminh_domain::Timestamp;
 use xacminh_domain::answer::{self, AnswerCode, ApprovedBy};
-use xacminh_domain::escalation;
+use xacminh_domain::calendar::local_date;
+use xacminh_domain::escalation::{self, Trigger};
 use xacminh_domain::id::OfficeId;
 use xacminh_domain::lag::{self, Holder};
-use xacminh_domain::request::{Command, Denied, Event, Request, State, WithdrawReason};
+use xacminh_domain::request::{Command, Denied, Event, FileForm, Request, State, WithdrawReason};
 
 use crate::ground::{Ground, Outages, answer, november};
 
@@ -76,7 +78,7 @@ impl Life {
         };
         let decided = self.request.decide(sender, command, now, ground.counting());
         let owner = match command {
-            Command::Withdraw(_) | Command::Read => By::Requester,
+            Command::Withdraw(_) | Command::Read | Command::CloseFile(..) => By::Requester,
             Command::Receive | Command::Open(_) | Command::Answer(..) => By::Responder,
         };
         if by != owner {
@@ -102,17 +104,22 @@ fn allowed(from: State, event: &Event, to: State) -> bool {
         (Event::ClockStarted { .. }, Submitted | Sent | Delivered, to) => from == to,
         // Opened again: it went to another desk.
         (Event::Opened { .. }, Delivered | Opened, Opened) => true,
-        (Event::RungFired { .. }, Submitted | Sent | Delivered | Opened, to) => from == to,
+        // H's while it owes the answer, W's own while the answer lies there unread.
+        (Event::RungFired { trigger, .. }, from, to) => {
+            let of_w = matches!(trigger, Trigger::AnswerUnread | Trigger::FileDueAnswered);
+            from == to && if of_w { from == Answered } else { from.is_open() }
+        }
         (Event::Answered { .. }, Opened, Answered) => true,
         (Event::AnswerSent, Answered | Read, to) => from == to,
         (Event::Read, Answered, Read) => true,
         (Event::Withdrawn { .. }, Submitted | Sent | Delivered | Opened, Withdrawn) => true,
+        // The end of the file is told at any time but with an answer in hand: that is read first.
+        (Event::FileClosed { .. }, from, to) => from == to && from != Answered,
         (
             Event::Submitted { .. }
             | Event::Delivered { .. }
             | Event::ClockStarted { .. }
             | Event::Opened { .. }
-            | Event::RungFired { .. }
             | Event::Answered { .. }
             | Event::AnswerSent
             | Event::Read
@@ -140,6 +147,9 @@ fn command() -> impl Strategy<Value = Command> {
             Command::Answer(Box::new(answer::Answer { approved_by, ..answer(AnswerCode::ALL[code]) }), [digest; 32])
         }),
         2 => Just(Command::Read),
+        1 => (any::<bool>(), 18..25_i8).prop_map(|(refused, day)| {
+            Command::CloseFile(if refused { FileForm::Ct06 } else { FileForm::Ct08 }, date(2026, 11, day))
+        }),
     ]
 }
 
@@ -200,6 +210,12 @@ proptest! {
         let fired = &life.request.fired;
         let keys: HashSet<_> = fired.iter().map(|f| (f.trigger, f.rung, f.clock_start)).collect();
         prop_assert_eq!(keys.len(), fired.len(), "a rung fired twice: {:?}", fired);
+        prop_assert!(life.count(|e| matches!(e, Event::FileClosed { .. })) <= 1, "a file ended twice");
+        if let (Some((_, on)), Some(at)) = (life.request.file_closed, life.request.at.file_closed) {
+            prop_assert!(on >= life.request.opening.received_on && on <= local_date(at));
+            let of_the_file = |t: Trigger| matches!(t, Trigger::FileDue | Trigger::FileDueAnswered);
+            prop_assert!(fired.iter().all(|f| f.at <= at || !of_the_file(f.trigger)), "a file clock ran on");
+        }
     }
 
     #[test]
