@@ -13,6 +13,7 @@ pub mod measuring;
 mod metrics;
 mod reading;
 pub mod relay;
+pub mod replaying;
 pub mod taking;
 
 pub use core::Core;
