@@ -12,3 +12,4 @@ mod ladder;
 mod ledger;
 mod life;
 mod repeats;
+mod replay;
