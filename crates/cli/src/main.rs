@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod config;
 mod demo;
 mod late;
 mod logging;
@@ -58,6 +59,9 @@ enum Command {
     /// Offices and their access.
     #[command(subcommand)]
     Office(office::Office),
+    /// The settings: are they right, and which are in effect.
+    #[command(subcommand)]
+    Config(config::Config),
     /// Master keys.
     #[command(subcommand)]
     Keys(admin::Keys),
@@ -122,6 +126,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Due(args) => offline::due(settings, &args),
         Command::Unit(command) => offline::unit(settings, &command),
         Command::Office(command) => office::office(settings, &command).await,
+        Command::Config(command) => config::config(settings, &command).await,
         Command::Keys(command) => admin::keys(&command),
         Command::Request(command) => request::request(settings, &command).await,
         Command::Late(args) => late::late(settings, &args).await,
