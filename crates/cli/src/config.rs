@@ -53,7 +53,7 @@ pub(crate) async fn config(settings: &Settings, command: &Config) -> Result<()> 
                 }
             }
             if faults > 0 {
-                bail!("the settings have {faults} faults");
+                bail!("the settings are not right yet; faults: {faults}");
             }
             Ok(())
         }
