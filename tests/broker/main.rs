@@ -14,4 +14,5 @@ mod lanes;
 mod ledger;
 mod life;
 mod repeats;
+mod replay;
 mod ward_pressed;

@@ -21,7 +21,7 @@ use xacminh_domain::unit::UnitCode;
 use xacminh_registry::Registry;
 use xacminh_services::{Core, Metrics, answering, escalating, intake, measuring, relay};
 use xacminh_store::{Store, access, ledger, reference};
-use xacminh_testkit::{OfficeLogin, PATIENCE, World, eventually};
+use xacminh_testkit::{OfficeClient, OfficeLogin, PATIENCE, World, eventually};
 use xacminh_trust::key::{KeyRing, MasterKey};
 
 use crate::desk::Desk;
@@ -99,9 +99,7 @@ impl Stage {
         let mut tasks = JoinSet::new();
         for copy in 0..copies {
             // Everything a process has of its own: keys, reference data, bell, connections.
-            let keys = KeyRing::new(MasterKey::from_file(&self.key.0)?);
-            let clock = Clock::Manual(self.clock.clone());
-            let core = Core::new(self.store.clone(), keys, clock, Metrics::new()?).await?;
+            let core = self.core().await?;
             core.ensure_partitions().await?;
             let bus = Bus::connect(&self.world.bus_settings(), &bus_stop)?;
             bus.ready().await?;
@@ -207,6 +205,17 @@ impl Stage {
     pub(crate) async fn ward_and_home(&mut self) -> Result<(Desk, Desk)> {
         let offices = self.grant(2).await?;
         Ok((self.desk(&offices[0]).await?, self.desk(&offices[1]).await?))
+    }
+
+    /// Connects as an office, with a client that does not behave by itself.
+    pub(crate) async fn client(&self, office: &Office) -> Result<OfficeClient> {
+        self.world.connect(&office.login).await
+    }
+
+    /// What another process would stand on: its own keys and reference data.
+    pub(crate) async fn core(&self) -> Result<Core> {
+        let keys = KeyRing::new(MasterKey::from_file(&self.key.0)?);
+        Ok(Core::new(self.store.clone(), keys, Clock::Manual(self.clock.clone()), Metrics::new()?).await?)
     }
 
     /// Waits until a question to the database has this number for an answer.

@@ -4,6 +4,7 @@
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
 //! because the virtual hosts of a RabbitMQ share their logins.
 
+mod access;
 mod admin;
 mod kill;
 mod leak;

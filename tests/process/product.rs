@@ -121,12 +121,23 @@ impl Product {
             self.world.adopt(office.parse()?);
         }
         self.run(&args).await?;
-        for line in fs::read_to_string(&file)?.lines().skip(1) {
+        self.take_credentials(&file)?;
+        Ok(self)
+    }
+
+    /// From now on offices connect with the passwords of this file.
+    pub(crate) fn take_credentials(&mut self, file: &Path) -> Result<()> {
+        for line in fs::read_to_string(file)?.lines().skip(1) {
             let cells: Vec<&str> = line.split(',').collect();
             let [office, _, password, _] = cells[..] else { bail!("a line of the credentials has not four cells") };
             self.passwords.insert(office.to_owned(), password.to_owned());
         }
-        Ok(self)
+        Ok(())
+    }
+
+    /// A path in the product's own directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.path(name)
     }
 
     /// Runs a command to its end and gives what it printed.

@@ -28,6 +28,16 @@ impl BusSettings {
     pub fn new(url: impl Into<String>, connection_name: impl Into<String>) -> Self {
         Self { url: url.into(), connection_name: connection_name.into(), declare: true }
     }
+
+    /// Whether the address has the form of one, without asking anybody.
+    pub fn check(&self) -> Result<(), Error> {
+        self.uri().map(drop)
+    }
+
+    fn uri(&self) -> Result<AMQPUri, Error> {
+        // The parser's words may repeat the address, and with it the password.
+        self.url.parse().map_err(|_| Error::Address("not of the form amqp://user:password@host:port/vhost".into()))
+    }
 }
 
 /// A connection as it is at the moment; replaced when it is lost.
@@ -82,11 +92,7 @@ impl Bus {
     /// each loss. Fails only for an address that is none. `shutdown` closes the connections, so it
     /// is to be cancelled *after* the services have settled what they hold.
     pub fn connect(settings: &BusSettings, shutdown: &CancellationToken) -> Result<Self, Error> {
-        // The parser's words may repeat the address, and with it the password.
-        let uri: AMQPUri = settings
-            .url
-            .parse()
-            .map_err(|_| Error::Address("not of the form amqp://user:password@host:port/vhost".into()))?;
+        let uri = settings.uri()?;
         let shutdown = shutdown.child_token();
         let (state_in, state) = watch::channel(BusState::new());
         let state_in = Arc::new(state_in);

@@ -49,6 +49,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// One that came some other time and was kept: of no channel, so there is nothing to settle.
+    pub fn kept(bytes: Vec<u8>, properties: Incoming) -> Self {
+        Self { bytes, properties, tag: 0 }
+    }
+
     pub(crate) fn from_lapin(delivery: LapinDelivery) -> Self {
         let own = |text: &Option<ShortString>| text.as_ref().map(|t| t.as_str().to_owned());
         let p = &delivery.properties;

@@ -30,7 +30,7 @@ mod state;
 mod supervisor;
 mod topology;
 
-pub use access::{Management, QueueTotals};
+pub use access::{HANDSHAKE_LIMIT, Management, QueueTotals};
 pub use batch::Batch;
 pub use connection::{Bus, BusSettings};
 pub use consumer::{BatchConsumer, ConsumerSettings};

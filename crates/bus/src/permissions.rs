@@ -58,18 +58,11 @@ pub(crate) fn inbox_policy() -> Value {
 
 /// Logins, permissions and inboxes for RabbitMQ's import.
 pub(crate) fn definitions(grants: &[Grant], vhost: &str) -> Result<Value, Error> {
-    let mut users = Vec::with_capacity(grants.len());
     let mut permissions = Vec::with_capacity(grants.len());
     let mut queues = Vec::with_capacity(grants.len());
     for grant in grants {
         let login = grant.office.as_str();
         let may = OfficePermissions::of(grant.office);
-        users.push(json!({
-            "name": login,
-            "password_hash": password_hash(&grant.password, salt()?),
-            "hashing_algorithm": "rabbit_password_hashing_sha256",
-            "tags": [],
-        }));
         permissions.push(json!({
             "user": login, "vhost": vhost,
             "configure": may.configure, "write": may.write, "read": may.read,
@@ -80,7 +73,24 @@ pub(crate) fn definitions(grants: &[Grant], vhost: &str) -> Result<Value, Error>
             "arguments": { "x-queue-type": "quorum" },
         }));
     }
-    Ok(json!({ "users": users, "permissions": permissions, "queues": queues }))
+    let mut all = logins(grants)?;
+    all["permissions"] = permissions.into();
+    all["queues"] = queues.into();
+    Ok(all)
+}
+
+/// Logins alone, for an import that changes passwords.
+pub(crate) fn logins(grants: &[Grant]) -> Result<Value, Error> {
+    let mut users = Vec::with_capacity(grants.len());
+    for grant in grants {
+        users.push(json!({
+            "name": grant.office.as_str(),
+            "password_hash": password_hash(&grant.password, salt()?),
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": [],
+        }));
+    }
+    Ok(json!({ "users": users }))
 }
 
 fn salt() -> Result<[u8; 4], Error> {

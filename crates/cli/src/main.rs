@@ -1,11 +1,16 @@
 //! The one binary: roles, and the commands of operators, supervisors and whoever tries it out.
 
+mod access;
 mod admin;
+mod config;
 mod demo;
 mod late;
 mod logging;
+mod office;
 mod offline;
+mod parked;
 mod play;
+mod progress;
 mod request;
 mod settings;
 mod show;
@@ -53,7 +58,10 @@ enum Command {
     Unit(offline::Unit),
     /// Offices and their access.
     #[command(subcommand)]
-    Office(admin::Office),
+    Office(office::Office),
+    /// The settings: are they right, and which are in effect.
+    #[command(subcommand)]
+    Config(config::Config),
     /// Master keys.
     #[command(subcommand)]
     Keys(admin::Keys),
@@ -68,7 +76,7 @@ enum Command {
     Answer(play::Answer),
     /// Messages that could not be taken.
     #[command(subcommand)]
-    Parked(admin::Parked),
+    Parked(parked::Parked),
 }
 
 fn main() -> ExitCode {
@@ -117,12 +125,13 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Demo(args) => demo::demo(settings, &args).await,
         Command::Due(args) => offline::due(settings, &args),
         Command::Unit(command) => offline::unit(settings, &command),
-        Command::Office(command) => admin::office(settings, &command).await,
+        Command::Office(command) => office::office(settings, &command).await,
+        Command::Config(command) => config::config(settings, &command).await,
         Command::Keys(command) => admin::keys(&command),
         Command::Request(command) => request::request(settings, &command).await,
         Command::Late(args) => late::late(settings, &args).await,
         Command::Inbox(args) => play::inbox(settings, &args).await,
         Command::Answer(args) => play::answer(settings, &args).await,
-        Command::Parked(command) => admin::parked(settings, &command).await,
+        Command::Parked(command) => parked::parked(settings, &command).await,
     }
 }

@@ -17,7 +17,7 @@ use xacminh_domain::id::OfficeId;
 use xacminh_registry::Registry;
 
 use crate::settings::Settings;
-use crate::{admin, request, show, wiring};
+use crate::{office, request, show, wiring};
 
 /// How long a confirm or a receipt is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,7 +81,7 @@ impl Desk {
         let now = wiring::clock(settings)?.now();
         let office = match office.parse() {
             Ok(id) => id,
-            Err(_) => admin::find(&Registry::load(&settings.data_dir)?.directory(), office, local_date(now))?,
+            Err(_) => office::find(&Registry::load(&settings.data_dir)?.directory(), office, local_date(now))?,
         };
         let text = std::fs::read_to_string(&credentials.credentials)
             .with_context(|| format!("credentials {}", credentials.credentials.display()))?;

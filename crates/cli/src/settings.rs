@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+mod fault;
 
 /// Variables of this project that are no settings of the program.
 const NOT_SETTINGS: [&str; 3] = ["XACMINH_TEST_", "XACMINH_SERVERS_", "XACMINH_DEMO_"];
 
 /// All settings.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     /// Where the reference data lie, for `import`, `due` and `unit`.
@@ -56,7 +58,7 @@ impl Default for Settings {
 }
 
 /// PostgreSQL.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Postgresql {
     url: Option<String>,
@@ -79,7 +81,7 @@ impl Postgresql {
 }
 
 /// RabbitMQ.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Rabbitmq {
     url: Option<String>,
@@ -99,6 +101,11 @@ impl Rabbitmq {
         secret("rabbitmq.management_url", self.management_url.as_deref(), self.management_url_file.as_deref())
     }
 
+    /// Whether an address of the management API is set: no role needs it.
+    pub(crate) fn has_management(&self) -> bool {
+        self.management_url.is_some() || self.management_url_file.is_some()
+    }
+
     /// The vhost that the address names.
     pub(crate) fn vhost(&self) -> Result<String> {
         let url = self.url()?;
@@ -110,7 +117,7 @@ impl Rabbitmq {
 }
 
 /// Keys.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Keys {
     /// The master key: base64 of 32 bytes, readable by nobody else.
@@ -120,7 +127,7 @@ pub(crate) struct Keys {
 }
 
 /// The clock.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClockFile {
     /// A stepped clock's file, for demonstrations; the machine's clock without it.
@@ -128,7 +135,7 @@ pub(crate) struct ClockFile {
 }
 
 /// The admin port: `/livez`, `/readyz`, `/metrics`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Admin {
     /// Where it listens.
@@ -142,7 +149,7 @@ impl Default for Admin {
 }
 
 /// Logs.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Log {
     /// For machines or for people.
@@ -158,7 +165,7 @@ impl Default for Log {
 }
 
 /// For whom logs are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LogFormat {
     /// One JSON object a line.
@@ -168,7 +175,7 @@ pub(crate) enum LogFormat {
 }
 
 /// A rhythm.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Every {
     /// Milliseconds.
@@ -188,32 +195,46 @@ impl Settings {
     }
 
     fn from(file: Option<&Path>, vars: HashMap<String, String>) -> Result<Self> {
-        let vars = vars
+        let vars: HashMap<String, String> = vars
             .into_iter()
             .filter(|(name, _)| name != "XACMINH_CONFIG" && !NOT_SETTINGS.iter().any(|p| name.starts_with(p)))
+            .filter(|(name, _)| name.get(..8).is_some_and(|begin| begin.eq_ignore_ascii_case("XACMINH_")))
             .collect();
-        let environment = config::Environment::with_prefix("XACMINH")
-            .prefix_separator("_")
-            .separator("__")
-            .try_parsing(true)
-            .source(Some(vars));
-        let mut builder = config::Config::builder();
-        if let Some(file) = file {
-            builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+        // The library's words may repeat a value, which may be a secret.
+        read(file, &vars).map_err(|error| anyhow::anyhow!("settings: {}", fault::said(file, &vars, &error)))
+    }
+
+    /// The settings without a secret: of an address only where it leads.
+    pub(crate) fn redacted(mut self) -> Self {
+        for url in [&mut self.postgresql.url, &mut self.rabbitmq.url, &mut self.rabbitmq.management_url] {
+            *url = url.as_deref().map(without_login);
         }
-        let read = builder.add_source(environment).build().and_then(config::Config::try_deserialize);
-        // The library's words may repeat a value, which may be a secret; keys are enough.
-        read.map_err(|error| anyhow::anyhow!("settings: {}", without_values(&error)))
+        self
     }
 }
 
-fn without_values(error: &config::ConfigError) -> String {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the other errors hold no value")]
-    match error {
-        config::ConfigError::Type { key, expected, .. } => {
-            format!("{} must be {expected}", key.as_deref().unwrap_or("a value"))
-        }
-        other => other.to_string(),
+fn read(file: Option<&Path>, vars: &HashMap<String, String>) -> Result<Settings, config::ConfigError> {
+    let environment = config::Environment::with_prefix("XACMINH")
+        .prefix_separator("_")
+        .separator("__")
+        .try_parsing(true)
+        .list_separator(",")
+        .with_list_parse_key("keys.older_files")
+        .source(Some(vars.clone()));
+    let mut builder = config::Config::builder();
+    if let Some(file) = file {
+        builder = builder.add_source(config::File::from(file).format(config::FileFormat::Toml));
+    }
+    builder.add_source(environment).build().and_then(config::Config::try_deserialize)
+}
+
+/// `amqp://***@host/vhost`. What stands before the last `@` may be a password, also one that was
+/// written down wrongly, and so may parameters.
+fn without_login(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("?", ""));
+    match rest.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}://***@{}", place.split('?').next().unwrap_or_default()),
+        None => format!("{scheme}://***"),
     }
 }
 
@@ -261,6 +282,57 @@ mod tests {
         let error =
             Settings::from(None, vars(&[("XACMINH_POSTGRESQL__CONNECTIONS", "secret-value")])).unwrap_err().to_string();
         assert!(!error.contains("secret-value"), "{error}");
+    }
+
+    #[test]
+    fn a_fault_names_its_file_or_variable_and_never_a_value() {
+        let dir = std::env::temp_dir().join(format!("xacminh-settings-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("s.toml");
+        let said = |text: &str, pairs: &[(&str, &str)]| {
+            std::fs::write(&file, text).unwrap();
+            Settings::from(Some(&file), vars(pairs)).unwrap_err().to_string()
+        };
+        let path = file.display().to_string();
+        let good = "[log]\nformat = \"json\"\n";
+        let port = ("XACMINH_ADMIN__LISTEN", "127.0.0.1:1");
+        for (text, pairs, words) in [
+            ("[postgresql]\nurl = \"a:geheim@h\n", &[][..], vec![path.as_str(), "line 2"]),
+            ("[postgresql]\nulr = \"geheim\"\n", &[port], vec![path.as_str(), "ulr"]),
+            ("[log]\nformat = \"geheim\"\n", &[], vec![path.as_str(), "log.format"]),
+            ("data_dir = 7\nkeys = \"geheim\"", &[], vec![path.as_str()]),
+            (good, &[port, ("XACMINH_LOG__FORMAT", "geheim")], vec!["XACMINH_LOG__FORMAT", "log.format"]),
+            (good, &[port, ("XACMINH_POSTGRESQL__ULR", "geheim")], vec!["XACMINH_POSTGRESQL__ULR", "ulr"]),
+            (
+                good,
+                &[("XACMINH_ADMIN__LISTEN", "geheim"), ("XACMINH_MEASURING__EVERY_MS", "geheim")],
+                vec!["XACMINH_ADMIN__LISTEN", "XACMINH_MEASURING__EVERY_MS"],
+            ),
+        ] {
+            let said = said(text, pairs);
+            assert!(words.iter().all(|word| said.contains(word)) && !said.contains("geheim"), "{said}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+        let said = Settings::from(Some(&file), vars(&[])).unwrap_err().to_string();
+        assert!(said.contains(&path), "{said}");
+    }
+
+    #[test]
+    fn a_list_may_come_from_the_environment() {
+        let settings = Settings::from(None, vars(&[("XACMINH_KEYS__OLDER_FILES", "a,b")])).unwrap();
+        assert_eq!(settings.keys.older_files, [PathBuf::from("a"), PathBuf::from("b")]);
+    }
+
+    #[test]
+    fn of_an_address_only_the_place_is_shown() {
+        for (url, shown) in [
+            ("postgres://u:ge@he/im@h:1/d?password=geheim", "postgres://***@h:1/d"),
+            ("amqp://h/v?password=geheim", "amqp://***"),
+            ("geheim", "?://***"),
+            ("http://u:geheim", "http://***"),
+        ] {
+            assert_eq!(without_login(url), shown);
+        }
     }
 
     #[test]

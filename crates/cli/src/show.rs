@@ -24,6 +24,11 @@ pub(crate) fn instant(at: Timestamp) -> String {
     jiff::tz::offset(7).to_datetime(at).strftime("%a %d/%m %H:%M:%S").to_string()
 }
 
+/// An instant with its year, as people in Vietnam read it.
+pub(crate) fn minute(at: Timestamp) -> String {
+    jiff::tz::offset(7).to_datetime(at).strftime("%d/%m/%Y %H:%M").to_string()
+}
+
 /// A day as people in Vietnam read it.
 pub(crate) fn day(on: Date) -> String {
     on.strftime("%d/%m/%Y").to_string()

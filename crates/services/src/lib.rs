@@ -13,6 +13,7 @@ pub mod measuring;
 mod metrics;
 mod reading;
 pub mod relay;
+pub mod replaying;
 mod rooms;
 mod sending_again;
 pub mod taking;

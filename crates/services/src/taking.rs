@@ -31,6 +31,7 @@ use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
 use crate::reading::{DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds};
+use crate::replaying;
 
 /// Takes batches of a queue until told to stop.
 pub async fn run(core: Core, queue: &'static str, mut consumer: BatchConsumer, stop: CancellationToken) {
@@ -116,13 +117,7 @@ async fn park(core: &Core, queue: &'static str, delivery: &Delivery, reason: &'s
 }
 
 fn new_parked(queue: &'static str, delivery: &Delivery, reason: &'static str) -> NewParked {
-    NewParked {
-        queue,
-        reason,
-        routing_key: delivery.properties.routing_key.clone(),
-        message_type: delivery.properties.message_type.clone(),
-        body: delivery.bytes.clone(),
-    }
+    NewParked { queue, reason, envelope: replaying::envelope(delivery), body: delivery.bytes.clone() }
 }
 
 /// What a command gets back.
@@ -136,7 +131,7 @@ enum Back {
 }
 
 /// Stores what a batch of deliveries means, all or nothing.
-async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Result<(), Error> {
+pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Result<(), Error> {
     let now = core.clock.now();
     let reference = core.reference();
     let mut parked_now = Vec::new();

@@ -1,6 +1,7 @@
 //! What could not be taken: refused with a code, or parked without a provable sender. Both kept,
 //! sealed.
 
+use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use xacminh_domain::Timestamp;
@@ -12,6 +13,9 @@ use crate::ledger;
 use crate::time::At;
 
 const CONTEXT: &[u8] = b"parked";
+const ENVELOPE: &[u8] = b"parked envelope";
+/// The stream of the ledger that tells what was replayed.
+const STREAM: &str = "replays";
 
 /// A refused command.
 #[derive(Debug)]
@@ -62,28 +66,52 @@ pub struct NewParked {
     pub queue: &'static str,
     /// Why it is parked.
     pub reason: &'static str,
-    /// Its routing key.
-    pub routing_key: String,
-    /// Its `type`, as sent.
-    pub message_type: Option<String>,
+    /// What else a replay needs.
+    pub envelope: Envelope,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// A message's properties, as RabbitMQ handed them over. Kept sealed: apart from the login, a sender
+/// may have written anything into them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// The login that sent it, which RabbitMQ had checked.
+    #[serde(default)]
+    pub user_id: Option<String>,
+    /// The sender's id of the message.
+    #[serde(default)]
+    pub message_id: Option<String>,
+    /// Its `type`.
+    #[serde(default)]
+    pub message_type: Option<String>,
+    /// The request it is about.
+    #[serde(default)]
+    pub correlation_id: Option<String>,
+    /// Its routing key.
+    #[serde(default)]
+    pub routing_key: String,
+    /// The headers that mean something to the broker.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
 }
 
 /// Parks messages.
 pub async fn park(tx: &mut PgConnection, keys: &KeyRing, at: Timestamp, parked: &[NewParked]) -> Result<(), Error> {
     for p in parked {
+        let envelope = serde_json::to_vec(&p.envelope).map_err(|e| Error::unreadable("an envelope", e))?;
         query(
-            "insert into parked (at, queue, reason, routing_key, message_type, bytes, sealed)
-             values ($1, $2, $3, $4, $5, $6, $7)",
+            "insert into parked (at, queue, reason, routing_key, message_type, bytes, sealed, envelope)
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(At(at))
         .bind(p.queue)
         .bind(p.reason)
-        .bind(clipped(&p.routing_key))
-        .bind(p.message_type.as_deref().map(clipped))
+        .bind(clipped(&p.envelope.routing_key))
+        .bind(p.envelope.message_type.as_deref().map(clipped))
         .bind(i32::try_from(p.body.len()).unwrap_or(i32::MAX))
         .bind(keys.seal(CONTEXT, &p.body)?)
+        .bind(keys.seal(ENVELOPE, &envelope)?)
         .execute(&mut *tx)
         .await?;
     }
@@ -98,7 +126,7 @@ fn clipped(text: &str) -> String {
 }
 
 /// A parked message, without its content.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Parked {
     /// Its number.
     pub parked_id: i64,
@@ -115,14 +143,22 @@ pub struct Parked {
     pub message_type: Option<String>,
     /// How long the body is.
     pub bytes: i32,
+    /// When it was replayed.
+    #[serde(serialize_with = "crate::as_optional_local")]
+    pub replayed_at: Option<Timestamp>,
+    /// Why, in the operator's words.
+    pub replay_reason: Option<String>,
 }
 
 /// Parked messages, latest first.
 pub async fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<Parked>, Error> {
-    let rows = query("select parked_id, at, queue, reason, routing_key, message_type, bytes from parked order by parked_id desc limit $1")
-        .bind(limit)
-        .fetch_all(conn)
-        .await?;
+    let rows = query(
+        "select parked_id, at, queue, reason, routing_key, message_type, bytes, replayed_at, replay_reason
+         from parked order by parked_id desc limit $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
     rows.into_iter().map(|row| parked(&row)).collect()
 }
 
@@ -135,16 +171,58 @@ fn parked(row: &sqlx::postgres::PgRow) -> Result<Parked, Error> {
         routing_key: row.try_get("routing_key")?,
         message_type: row.try_get("message_type")?,
         bytes: row.try_get("bytes")?,
+        replayed_at: row.try_get::<Option<At>, _>("replayed_at")?.map(|at| at.0),
+        replay_reason: row.try_get("replay_reason")?,
     })
 }
 
-/// One parked message with its body.
-pub async fn show(conn: &mut PgConnection, keys: &KeyRing, id: i64) -> Result<Option<(Parked, Vec<u8>)>, Error> {
-    let row = query("select parked_id, at, queue, reason, routing_key, message_type, bytes, sealed from parked where parked_id = $1")
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
+/// A parked message, opened.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// What is known of it without a key.
+    pub parked: Parked,
+    /// Its properties; none if it was parked before they were kept.
+    pub envelope: Option<Envelope>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// One parked message with its content.
+pub async fn show(conn: &mut PgConnection, keys: &KeyRing, id: i64) -> Result<Option<Opened>, Error> {
+    let row = query(
+        "select parked_id, at, queue, reason, routing_key, message_type, bytes, replayed_at, replay_reason,
+             sealed, envelope
+         from parked where parked_id = $1",
+    )
+    .bind(id)
+    .fetch_optional(conn)
+    .await?;
     let Some(row) = row else { return Ok(None) };
+    let envelope = match row.try_get::<Option<&[u8]>, _>("envelope")? {
+        None => None,
+        Some(sealed) => {
+            let bytes = keys.open(ENVELOPE, sealed)?;
+            Some(serde_json::from_slice(&bytes).map_err(|e| Error::unreadable("an envelope", e))?)
+        }
+    };
     let body = keys.open(CONTEXT, row.try_get("sealed")?)?.to_vec();
-    Ok(Some((parked(&row)?, body)))
+    Ok(Some(Opened { parked: parked(&row)?, envelope, body }))
+}
+
+/// Writes down that a parked message was replayed, once; false if that stands there already.
+/// The reason stays in the row: an operator's words have no place in a chain that cannot forget.
+pub async fn replayed(tx: &mut PgConnection, id: i64, reason: &str, at: Timestamp) -> Result<bool, Error> {
+    let marked =
+        query("update parked set replayed_at = $2, replay_reason = $3 where parked_id = $1 and replayed_at is null")
+            .bind(id)
+            .bind(At(at))
+            .bind(reason)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+    if marked == 1 {
+        let said = serde_json::json!({ "v": 1, "event": "replayed", "parked_id": id });
+        ledger::append_system(tx, STREAM, at, &[said]).await?;
+    }
+    Ok(marked == 1)
 }

@@ -18,6 +18,7 @@ mod servers;
 mod world;
 
 pub use eventually::eventually;
+pub use lapin::message::Delivery;
 pub use office::{OfficeClient, OfficeMessage, Sent};
 pub use process::ChildProcess;
 pub use servers::Servers;

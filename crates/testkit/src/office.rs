@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ErrorKind};
@@ -187,6 +187,12 @@ impl OfficeClient {
     /// The office's system stored it.
     pub async fn ack(&self, delivery: &Delivery) -> Result<()> {
         delivery.ack(BasicAckOptions::default()).await?;
+        Ok(())
+    }
+
+    /// The office's system could not store it, and gives it back.
+    pub async fn give_back(&self, delivery: &Delivery) -> Result<()> {
+        delivery.nack(BasicNackOptions { requeue: true, multiple: false }).await?;
         Ok(())
     }
 

@@ -1,0 +1,147 @@
+//! `parked`: what could not be taken, and how it is taken after all.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use xacminh_services::replaying::{self, Replay};
+use xacminh_services::{Core, Metrics};
+use xacminh_store::parked;
+
+use crate::settings::Settings;
+use crate::{show, wiring};
+
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 200;
+
+/// Parked messages.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Parked {
+    /// The latest ones, without their content.
+    List {
+        /// For a program.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One of them. Its content may be personal: it is shown only with --body.
+    Show {
+        /// Its number.
+        parked_id: i64,
+        /// Opens the sealed content.
+        #[arg(long)]
+        body: bool,
+    },
+    /// Takes parked messages again, once their cause is gone: commands as if they had just come, in
+    /// the order they were parked; what an inbox gave up on is sent again under its message-id. A
+    /// second replay changes nothing. What came without a user-id cannot be replayed.
+    Replay(ReplayArgs),
+}
+
+/// What is replayed, and why.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Their numbers.
+    #[arg(required = true)]
+    parked_id: Vec<i64>,
+    /// Why, for whoever reads the record later. Nothing about a person.
+    #[arg(long, value_name = "WORDS")]
+    reason: String,
+}
+
+/// `xacminh parked`.
+pub(crate) async fn parked(settings: &Settings, command: &Parked) -> Result<()> {
+    match command {
+        Parked::List { json } => list(settings, *json).await,
+        Parked::Show { parked_id, body } => show_one(settings, *parked_id, *body).await,
+        Parked::Replay(args) => replay(settings, args).await,
+    }
+}
+
+async fn list(settings: &Settings, json: bool) -> Result<()> {
+    let found = parked::list(&mut *wiring::store(settings)?.conn().await?, 1_000).await?;
+    if json {
+        return show::json(&found);
+    }
+    if found.is_empty() {
+        show::line("nothing is parked");
+    }
+    for p in &found {
+        show::line(row(p));
+    }
+    Ok(())
+}
+
+async fn show_one(settings: &Settings, parked_id: i64, body: bool) -> Result<()> {
+    let keys = wiring::keys(settings)?;
+    let opened = parked::show(&mut *wiring::store(settings)?.conn().await?, &keys, parked_id)
+        .await?
+        .context("there is no parked message of this number")?;
+    show::line(row(&opened.parked));
+    show::line(match opened.parked.reason.as_str() {
+        "no_sender" => {
+            "It came without a user-id, so nobody could be answered. Have the sender set the user-id property to its login and send it again."
+        }
+        "sender_unknown" => {
+            "It came under a login that is no office's. If an office should send it, import that office and replay it; if not, find out who holds the login."
+        }
+        "inbox_gave_up" => {
+            "An office's system took it twenty times and never acknowledged it. Call the office: its system does not store what it takes. The request itself is safe here; once the system is mended, replay it."
+        }
+        _ => "Its command could not be worked on; the log of that minute says why. Once that is mended, replay it.",
+    });
+    if let (Some(at), Some(reason)) = (opened.parked.replayed_at, &opened.parked.replay_reason) {
+        show::line(format!("Replayed {}: {reason}", show::minute(at)));
+    }
+    if body {
+        show::line(String::from_utf8_lossy(&opened.body));
+    }
+    Ok(())
+}
+
+async fn replay(settings: &Settings, args: &ReplayArgs) -> Result<()> {
+    let reason = args.reason.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+        bail!("--reason wants 1 to {LONGEST_REASON} characters: why this is replayed");
+    }
+    let core =
+        Core::new(wiring::store(settings)?, wiring::keys(settings)?, wiring::clock(settings)?, Metrics::new()?).await?;
+    core.ensure_partitions().await?;
+    let ids: BTreeSet<i64> = args.parked_id.iter().copied().collect();
+    let mut stayed = 0;
+    for id in &ids {
+        let said = match replaying::replay(&core, *id, reason).await {
+            Ok(Replay::Taken(sender)) => format!("taken as a command of {sender}, which gets its receipt"),
+            Ok(Replay::SentAgain(office)) => format!("on its way to the inbox of {office} again"),
+            Ok(Replay::Before(at)) => format!("replayed before, {}; nothing changed", show::minute(at)),
+            Ok(Replay::Cannot(why)) => {
+                stayed += 1;
+                format!("not replayed: {why}")
+            }
+            // The store itself: the others would fare no better.
+            Err(error) if error.is_transient() => return Err(error).with_context(|| format!("{id}")),
+            Err(error) => {
+                stayed += 1;
+                format!("not replayed, it still cannot be worked on: {error}")
+            }
+        };
+        show::line(format!("{id}  {said}"));
+    }
+    match stayed {
+        0 => Ok(()),
+        n => bail!("{n} of {} stay parked", ids.len()),
+    }
+}
+
+fn row(p: &parked::Parked) -> String {
+    let of = p.message_type.as_deref().unwrap_or("-");
+    let replayed = p.replayed_at.map(|at| format!("  replayed {}", show::minute(at))).unwrap_or_default();
+    format!(
+        "{}  {}  {}  {}  key {}  type {of}  {} bytes{replayed}",
+        p.parked_id,
+        show::instant(p.at),
+        p.reason,
+        p.queue,
+        p.routing_key,
+        p.bytes
+    )
+}

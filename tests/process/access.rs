@@ -1,0 +1,171 @@
+//! Does access end when an operator says so, and does an office that comes back find what it left?
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::time::timeout;
+use xacminh_bus::Grant;
+use xacminh_testkit::{OfficeClient, PATIENCE, eventually};
+
+use crate::office::{DELIVER, Seen, form, send, submit, take};
+use crate::product::{Product, START};
+
+const THURSDAY: &str = "2026-11-19T08:00:00+07:00";
+const THE_DAY: &str = "2026-11-19";
+/// From the operator's command to the end of open connections.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Wants an open connection ended: nothing comes, nothing is taken.
+async fn out(mut office: OfficeClient) -> Result<()> {
+    // What was handed out before may still be read; then it ends.
+    while office.next().await.is_ok() {}
+    let message = submit(&office, jiff::Timestamp::now(), &form(1, THE_DAY, "28687"))?;
+    ensure!(office.publish(message).await.is_err(), "RabbitMQ still takes what it sends");
+    Ok(())
+}
+
+async fn access_of(product: &Product, office: &str) -> Result<Vec<String>> {
+    let rows = "select concat_ws(' ', channel, case when revoked_at is null then 'open' else 'over' end,
+        case when password_at is null then '' else 'rotated' end) from office_access";
+    product.world.rows(format!("{rows} where office_id = '{office}' order by granted_at")).await
+}
+
+#[tokio::test]
+async fn a_revoked_office_is_out_and_one_that_comes_back_finds_its_work() -> Result<()> {
+    const WARD: &str = "vpzvgv4r";
+    const HOME: (&str, &str) = ("vpzswz57", "16177");
+
+    let mut product = Product::new("revoke", Some(THURSDAY), &[WARD, HOME.0]).await?;
+    let running = product.start(&[]).await?;
+    let (mut ward, mut home) = (product.office(WARD).await?, product.office(HOME.0).await?);
+    let mut sent = Vec::new();
+    let mut ask = async |ward: &mut OfficeClient, number: u32| {
+        let message = submit(ward, product.now(), &form(number, THE_DAY, HOME.1))?;
+        send(ward, &message).await?;
+        sent.push(message.message_id.clone());
+        Seen::default().receipts(ward, 1).await
+    };
+    for number in 0..3 {
+        ask(&mut ward, number).await?;
+    }
+    // One is in its hands when it happens, two wait.
+    home.read_inbox(1).await?;
+    home.next().await?;
+
+    let office_show = product.run(&["office", "show", HOME.0]).await?;
+    ensure!(office_show.contains("granted 19/11/2026 08:"), "{office_show}");
+    let both = async { tokio::try_join!(product.run(&["office", "revoke", HOME.1]), out(home)) };
+    timeout(SOON, both).await.context("it is not out soon")??;
+    ensure!(product.office(HOME.0).await.is_err(), "its login still opens a connection");
+    let office_show = product.run(&["office", "show", HOME.0]).await?;
+    ensure!(office_show.contains("revoked 19/11/2026 08:"), "{office_show}");
+    assert_eq!(access_of(&product, HOME.0).await?, ["amqp over "]);
+
+    // Work for it is taken all the same, waits in its inbox, and its silence has its name.
+    for number in 3..5 {
+        ask(&mut ward, number).await?;
+    }
+    product.jump("2026-11-19T17:30:00+07:00")?;
+    eventually("five clocks of an office that is not connected", START, async || {
+        let found = product.world.number("select count(*) from requests where clock_cause = 'not_connected'").await;
+        (found.ok()? == 5).then_some(())
+    })
+    .await;
+
+    let out = product.file("again.csv");
+    product.run(&["office", "grant", HOME.0, "--out", &out.display().to_string()]).await?;
+    product.take_credentials(&out)?;
+    assert_eq!(access_of(&product, HOME.0).await?, ["amqp over ", "amqp open "]);
+    let mut home = product.office(HOME.0).await?;
+    let mut came = Vec::new();
+    while came.len() < sent.len() {
+        let got = take(&mut home).await?;
+        ensure!(got.message_type == DELIVER, "a {} among the work", got.message_type);
+        came.push(got.body["request_id"].as_str().context("no request_id")?.to_owned());
+    }
+    assert_eq!(came, sent, "what it never acknowledged and what came since, once, in order");
+    // Nothing was left between: the next is a new one.
+    let last = submit(&ward, product.now(), &form(9, THE_DAY, HOME.1))?;
+    send(&mut ward, &last).await?;
+    assert_eq!(take(&mut home).await?.body["request_id"], last.message_id.as_str());
+
+    let said = product.world.rows(
+        "select convert_from(body, 'UTF8')::json ->> 'event' from system_events
+         where stream = 'access' and convert_from(body, 'UTF8')::json ->> 'office' = 'vpzswz57' order by seq",
+    );
+    assert_eq!(said.await?, ["granted", "revoked", "granted"]);
+    running.stop().await?;
+    product.close().await
+}
+
+#[tokio::test]
+async fn a_rotated_password_ends_what_was_opened_with_the_old_one() -> Result<()> {
+    const OFFICE: &str = "vpzvfmrn";
+    const OTHER: &str = "vpztivbu";
+
+    let mut product = Product::new("rotate", None, &[OFFICE, OTHER]).await?;
+    let mut office = product.office(OFFICE).await?;
+    office.read_inbox(1).await?;
+    let mut other = product.office(OTHER).await?;
+    other.read_inbox(1).await?;
+    let credentials = product.file("rotated.csv");
+    let file = credentials.display().to_string();
+
+    let args = ["office", "rotate", OFFICE, "--out", &file];
+    let rotating = product.run(&args);
+    let seen_out = async {
+        timeout(SOON, out(office)).await.context("it is not out soon")??;
+        // It waits for connections that were just being opened: nobody else may begin meanwhile.
+        let refused = product.run(&["office", "revoke", OTHER]).await.expect_err("two at once").to_string();
+        ensure!(refused.contains("another command is changing access"), "{refused}");
+        Ok(())
+    };
+    tokio::try_join!(rotating, seen_out)?;
+
+    assert_eq!(std::fs::metadata(&credentials)?.permissions().mode() & 0o777, 0o600);
+    ensure!(product.office(OFFICE).await.is_err(), "the old password still opens a connection");
+    product.take_credentials(&credentials)?;
+    product.office(OFFICE).await?.close().await?;
+    assert_eq!(access_of(&product, OFFICE).await?, ["amqp open rotated"]);
+    let shown = product.run(&["office", "show", OFFICE]).await?;
+    ensure!(shown.contains("password of"), "{shown}");
+
+    // Nobody else felt it, and a file is never written over.
+    let message = submit(&other, product.now(), &form(1, THE_DAY, "21609"))?;
+    send(&mut other, &message).await?;
+    let refused = product.run(&args).await.expect_err("over the file").to_string();
+    ensure!(refused.contains("never overwritten"), "{refused}");
+    product.office(OFFICE).await?.close().await?;
+    product.close().await
+}
+
+#[tokio::test]
+async fn a_command_killed_half_way_is_repaired_by_giving_it_again() -> Result<()> {
+    const REVOKED: &str = "vpzvlist";
+    const GRANTED: &str = "vpzxrc5t";
+
+    let mut product = Product::new("access_halves", None, &[REVOKED]).await?;
+    product.world.adopt(GRANTED.parse()?);
+    // A revoke that died after RabbitMQ knew of it, a grant too.
+    product.world.manage(|m| m.delete_user(REVOKED)).await?;
+    let half = Grant { office: GRANTED.parse()?, password: "half".to_owned() };
+    product.world.manage(move |m| m.grant_offices(&[half])).await?;
+    assert_eq!(access_of(&product, REVOKED).await?, ["amqp open "]);
+
+    let lost = OfficeClient::connect(&product.world.amqp_url(), GRANTED.parse()?, "half").await?;
+    let said = product.run(&["office", "revoke", REVOKED, GRANTED]).await?;
+    ensure!(said.contains("revoked 2 offices (1 had a grant)"), "{said}");
+    timeout(PATIENCE, out(lost)).await??;
+    assert_eq!(access_of(&product, REVOKED).await?, ["amqp over "]);
+    assert_eq!(access_of(&product, GRANTED).await?, Vec::<String>::new());
+
+    // And once more changes nothing; without a grant there is no password to change.
+    let said = product.run(&["office", "revoke", REVOKED]).await?;
+    ensure!(said.contains("(0 had a grant)"), "{said}");
+    let refused = product.run(&["office", "rotate", REVOKED]).await.expect_err("no grant").to_string();
+    ensure!(refused.contains("is not granted"), "{refused}");
+    let shown = product.run(&["office", "show", GRANTED]).await?;
+    ensure!(shown.contains("never granted"), "{shown}");
+    product.close().await
+}
