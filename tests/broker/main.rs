@@ -7,6 +7,7 @@ mod desk;
 mod stage;
 
 mod bad_input;
+mod calendars;
 mod crossing;
 mod flight;
 mod ladder;

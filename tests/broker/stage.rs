@@ -87,6 +87,21 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Imports the registry with a change and starts anew on it, as after an operator's import.
+    pub(crate) async fn import(&mut self, change: impl FnOnce(&mut Registry)) -> Result<()> {
+        let mut changed = registry().clone();
+        change(&mut changed);
+        // Its own version and digest, as files of their own would have.
+        let number: u64 = rand::rng().random();
+        changed.version = format!("{}{number}", changed.version);
+        changed.digest[..8].copy_from_slice(&number.to_be_bytes());
+        self.stop().await?;
+        let mut tx = self.store.begin().await?;
+        reference::import(&mut tx, &changed, Timestamp::now()).await?;
+        tx.commit().await?;
+        self.start().await
+    }
+
     /// Starts all roles, as a new process would.
     pub(crate) async fn start(&mut self) -> Result<()> {
         self.start_copies(1).await
@@ -296,7 +311,7 @@ fn registry() -> &'static Registry {
 }
 
 /// Its units and offices, as the product knows them after an import.
-fn directory() -> &'static Directory {
+pub(crate) fn directory() -> &'static Directory {
     static DIRECTORY: OnceLock<Directory> = OnceLock::new();
     DIRECTORY.get_or_init(|| registry().directory())
 }

@@ -42,9 +42,9 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
     // Unread for a working day counts as late (handbook §5).
     let day_before = (1..=31)
         .map(|n| today.saturating_sub(jiff::SignedDuration::from_hours(24 * n)))
-        .find(|day| reference.calendar.is_working_day(*day))
+        .find(|day| reference.calendars.nation().is_working_day(*day))
         .unwrap_or(today);
-    let unread_since = reference.calendar.opening_of(day_before);
+    let unread_since = reference.calendars.nation().opening_of(day_before);
     let rows = late::list(&mut conn, now, today, unread_since, args.province.as_deref(), i64::from(u32::MAX)).await?;
     let shown = usize::try_from(args.limit).unwrap_or(usize::MAX);
     if args.json {

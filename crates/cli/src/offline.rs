@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 use xacminh_contract::receipt::Warning;
-use xacminh_domain::calendar::local_date;
+use xacminh_domain::calendar::{Calendar, SaturdayMode, end_of_day, local_date};
 use xacminh_domain::deadline::{Deadline, TimeLimit};
 use xacminh_domain::directory::{Directory, HomeRef, HomeWords, Resolution};
 use xacminh_domain::unit::UnitRef;
@@ -27,9 +27,19 @@ pub(crate) struct Due {
     /// That many days after it; a rest day at the end rolls forward.
     #[arg(long, value_name = "N")]
     calendar_days: Option<u32>,
+    /// Whose calendar: an office's id, or the code of a unit it serves. The nation's without it.
+    #[arg(long, value_name = "OFFICE")]
+    office: Option<String>,
+    /// What if all Saturdays were so: `off`, `receive_only`, `counts`.
+    #[arg(long, value_name = "MODE", conflicts_with = "office", value_parser = saturday_mode)]
+    saturday_mode: Option<SaturdayMode>,
     /// For a program.
     #[arg(long)]
     json: bool,
+}
+
+fn saturday_mode(word: &str) -> Result<SaturdayMode, String> {
+    SaturdayMode::from_word(word).ok_or_else(|| "one of off, receive_only, counts".to_owned())
 }
 
 /// The reference data that the settings name.
@@ -40,35 +50,65 @@ fn registry(settings: &Settings) -> Result<Registry> {
 
 /// `xacminh due`.
 pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
-    let received_on = match args.received.parse::<Timestamp>() {
-        Ok(at) => local_date(at),
-        Err(_) => args
-            .received
-            .parse::<Date>()
-            .context("--received wants an instant (2026-11-20T10:00:00+07:00) or a day (2026-11-20)")?,
+    let (received_on, received_at) = match args.received.parse::<Timestamp>() {
+        Ok(at) => (local_date(at), Some(at)),
+        Err(_) => {
+            let day = args
+                .received
+                .parse::<Date>()
+                .context("--received wants an instant (2026-11-20T10:00:00+07:00) or a day (2026-11-20)")?;
+            (day, None)
+        }
     };
     let limit = match (args.working_days, args.calendar_days) {
         (Some(n), None) => TimeLimit::WorkingDays(n),
         (None, Some(n)) => TimeLimit::CalendarDays(n),
         _ => bail!("say --working-days N or --calendar-days N"),
     };
-    let calendar = registry(settings)?.calendar();
+    let registry = registry(settings)?;
+    let calendar = match (&args.office, args.saturday_mode) {
+        (Some(office), _) => {
+            let directory = registry.directory();
+            let id = crate::office::find(&directory, office, received_on)?;
+            registry.calendars().of(&id, directory.province_of(&id)).clone()
+        }
+        (None, Some(mode)) => registry.calendar_with(mode),
+        (None, None) => registry.calendar(),
+    };
     let due = Deadline::count(&calendar, received_on, limit);
+    let note = at_the_counter(&calendar, received_on, received_at);
     let provisional = calendar.is_provisional(due.on);
     if args.json {
         return show::json(&json!({
             "due_on": due.on.to_string(), "received_on": received_on.to_string(),
-            "calendar": due.calendar.as_str(), "provisional": provisional,
+            "calendar": due.calendar.as_str(), "provisional": provisional, "note": note,
         }));
     }
     show::line(format!(
-        "{}  last day ({}), received {received_on}, calendar {}{}",
+        "{}  last day ({}), received {received_on}{}, calendar {}{}",
         due.on,
         due.on.strftime("%A"),
+        note.map(|note| format!(" ({note})")).unwrap_or_default(),
         due.calendar,
         if provisional { ", provisional" } else { "" }
     ));
     Ok(())
+}
+
+/// What is unusual about a receipt. It changes nothing: the day on the receipt slip (CT04) is day 0,
+/// whatever the hour, and whether or not it is a working day.
+fn at_the_counter(calendar: &Calendar, on: Date, at: Option<Timestamp>) -> Option<&'static str> {
+    let minutes = |from, to| calendar.working_minutes_between(from, to);
+    let begin = calendar.opening_of(on);
+    if !calendar.receives_on(on) {
+        Some("a rest day, the counter closed; it is day 0 all the same")
+    } else if !calendar.is_working_day(on) {
+        Some("a Saturday, the counter open; it is day 0 and does not count")
+    } else if at.is_some_and(|at| at > begin && minutes(at, end_of_day(on)) == 0) {
+        Some("after office hours; it is day 0 all the same")
+    } else {
+        None
+    }
 }
 
 /// Units.

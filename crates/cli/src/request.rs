@@ -164,7 +164,8 @@ async fn show_one(settings: &Settings, one: &One) -> Result<()> {
 async fn trace(settings: &Settings, one: &One) -> Result<()> {
     let found = find(settings, read_id(&one.id)?).await?;
     let hops = lag::path(&found.request, found.now, &found.outages);
-    let minutes = |from, to| found.reference.calendar.working_minutes_between(from, to);
+    let calendar = found.reference.calendar_of(found.request.opening.responder);
+    let minutes = |from, to| calendar.working_minutes_between(from, to);
     if one.json {
         let hops: Vec<_> = hops
             .iter()

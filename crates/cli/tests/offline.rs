@@ -130,3 +130,27 @@ fn a_channel_that_does_not_exist_yet_is_refused_without_a_server() {
         assert_refused(&out, &["does not exist yet", "grant amqp"]);
     }
 }
+
+#[test]
+fn a_saturday_counts_only_in_the_mode_that_says_so() {
+    let evening = "2026-11-20T19:30:00+07:00";
+    let saturday = "2026-11-21T09:00:00+07:00";
+    for (received, mode, due, says) in [
+        (evening, "off", "2026-11-26", "after office hours"),
+        (evening, "receive_only", "2026-11-26", "after office hours"),
+        (evening, "counts", "2026-11-25", "after office hours"),
+        (saturday, "off", "2026-11-26", "the counter closed"),
+        (saturday, "receive_only", "2026-11-26", "the counter open"),
+        (saturday, "counts", "2026-11-26", "received 2026-11-21, calendar"),
+    ] {
+        let said = lines_of(&["due", "--received", received, "--working-days", "3", "--saturday-mode", mode]);
+        assert_eq!(first_words(&said), [due], "{mode}: {said:?}");
+        assert!(said[0].contains(says), "{mode}: {said:?}");
+    }
+    let said = lines_of(&["due", "--received", evening, "--working-days", "3", "--office", "00097"]);
+    assert_eq!(first_words(&said), ["2026-11-26"]);
+    assert_refused(
+        &xacminh(&["due", "--received", evening, "--working-days", "3", "--saturday-mode", "sometimes"], &[]),
+        &["off, receive_only, counts"],
+    );
+}

@@ -1,9 +1,18 @@
-//! The working calendar: one file a year.
+//! The working calendar: one file a year for the nation, `local.csv` for days of one place,
+//! `saturday.csv` for what is done on Saturdays.
 
-use xacminh_domain::calendar::{CalendarDay, DayKind};
+use std::collections::HashSet;
 
+use xacminh_domain::calendar::{CalendarDay, DayKind, SaturdayMode, SaturdayRule, Scope, ScopedDay, ScopedSaturday};
+use xacminh_domain::id::OfficeId;
+use xacminh_domain::unit::UnitCode;
+
+use crate::check::interval::{overlapping, span};
 use crate::error::Error;
-use crate::table::Files;
+use crate::table::{Files, Record};
+
+const LOCAL: &str = "calendar/local.csv";
+const SATURDAY: &str = "calendar/saturday.csv";
 
 /// Reads every `calendar/vn-<year>.csv`; each year that is there is imported whole.
 pub(crate) fn read(files: &mut Files) -> Result<Vec<CalendarDay>, Error> {
@@ -18,13 +27,9 @@ pub(crate) fn read(files: &mut Files) -> Result<Vec<CalendarDay>, Error> {
             }
             Ok(CalendarDay {
                 on,
-                kind: r.word("kind", DayKind::from_word)?,
+                kind: r.word("kind", |word| DayKind::from_word(word).filter(|kind| !kind.is_local()))?,
                 name: r.required("name")?,
-                provisional: r.word("status", |word| match word {
-                    "official" => Some(false),
-                    "provisional" => Some(true),
-                    _ => None,
-                })?,
+                provisional: provisional(r)?,
             })
         })?;
         if let Some(twice) = table.repeated(|day| day.on) {
@@ -41,4 +46,66 @@ pub(crate) fn read(files: &mut Files) -> Result<Vec<CalendarDay>, Error> {
         });
     }
     Ok(days)
+}
+
+fn provisional(r: &Record<'_>) -> Result<bool, Error> {
+    r.word("status", |word| match word {
+        "official" => Some(false),
+        "provisional" => Some(true),
+        _ => None,
+    })
+}
+
+/// Who may have days of its own.
+pub(crate) struct Places {
+    /// Provinces of all eras.
+    pub(crate) provinces: HashSet<UnitCode>,
+    /// Offices.
+    pub(crate) offices: HashSet<OfficeId>,
+}
+
+impl Places {
+    fn scope(&self, r: &Record<'_>) -> Result<Scope, Error> {
+        let scope: Scope = r.parsed("scope")?;
+        match scope {
+            Scope::Province(code) if !self.provinces.contains(&code) => Err(r.fault("scope", "no such province")),
+            Scope::Office(id) if !self.offices.contains(&id) => Err(r.fault("scope", "no such office")),
+            Scope::Nation | Scope::Province(_) | Scope::Office(_) => Ok(scope),
+        }
+    }
+}
+
+/// Reads the days of single provinces and offices.
+pub(crate) fn read_local(files: &mut Files, places: &Places) -> Result<Vec<ScopedDay>, Error> {
+    let table = files.table(LOCAL, &["scope", "date", "kind", "name", "status"], |r| {
+        let scope = places.scope(r)?;
+        if scope == Scope::Nation {
+            return Err(r.fault("scope", "the nation's days stand in vn-<year>.csv"));
+        }
+        let day = CalendarDay {
+            on: r.date("date")?,
+            kind: r.word("kind", |word| DayKind::from_word(word).filter(|kind| kind.is_local()))?,
+            name: r.required("name")?,
+            provisional: provisional(r)?,
+        };
+        Ok(ScopedDay { scope, day })
+    })?;
+    if let Some(twice) = table.repeated(|row| (row.scope, row.day.on)) {
+        return Err(table.fault(twice.line, "date", "this day stands twice for this scope"));
+    }
+    Ok(table.into_rows().collect())
+}
+
+/// Reads what is done on Saturdays.
+pub(crate) fn read_saturdays(files: &mut Files, places: &Places) -> Result<Vec<ScopedSaturday>, Error> {
+    let table = files.table(SATURDAY, &["scope", "mode", "valid_from", "valid_to"], |r| {
+        let (valid_from, valid_to) = r.interval()?;
+        let mode = r.word("mode", SaturdayMode::from_word)?;
+        Ok(ScopedSaturday { scope: places.scope(r)?, rule: SaturdayRule { mode, valid_from, valid_to } })
+    })?;
+    let spans = table.rows.iter().map(|l| (l.row.scope, span(l.row.rule.valid_from, l.row.rule.valid_to), l.line));
+    if let Some(line) = overlapping(spans) {
+        return Err(table.fault(line, "valid_from", "overlaps another row of this scope"));
+    }
+    Ok(table.into_rows().collect())
 }

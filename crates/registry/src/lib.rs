@@ -9,14 +9,19 @@ mod table;
 mod units;
 mod wording;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use xacminh_domain::Date;
-use xacminh_domain::calendar::{Calendar, CalendarDay, CalendarVersion, OfficeHours};
+use xacminh_domain::calendar::{
+    Calendar, CalendarDay, CalendarVersion, Calendars, OfficeHours, SaturdayMode, SaturdayRule, Scope, ScopedDay,
+    ScopedSaturday,
+};
 use xacminh_domain::directory::{Directory, DirectoryParts};
+use xacminh_domain::id::OfficeId;
 use xacminh_domain::office::OfficeServes;
 use xacminh_domain::rules::{Ladder, LegalRules, RuleValue};
-use xacminh_domain::unit::{NameVariant, Succession, Unit};
+use xacminh_domain::unit::{NameVariant, Succession, Unit, UnitCode};
 use xacminh_domain::wording::{CitizenText, Wording};
 
 pub use error::Error;
@@ -47,8 +52,12 @@ pub struct Registry {
     pub offices: Vec<OfficeRow>,
     /// What they serve.
     pub serves: Vec<OfficeServes>,
-    /// Days that are not what their weekday says.
+    /// Days that are not what their weekday says, for the whole nation.
     pub calendar_days: Vec<CalendarDay>,
+    /// The same for single provinces and offices.
+    pub local_days: Vec<ScopedDay>,
+    /// What is done on Saturdays.
+    pub saturdays: Vec<ScopedSaturday>,
     /// Limits of law and house.
     pub legal_rows: Vec<LegalRow>,
     /// The ladder.
@@ -71,6 +80,12 @@ impl Registry {
         let texts = wording::read(&mut files)?;
         let spans = check::units::check(&units)?;
         check::offices::check(&offices, &units, &spans)?;
+        let places = calendar::Places {
+            provinces: units.provinces.rows.iter().map(|l| l.row.code).collect(),
+            offices: offices.offices.rows.iter().map(|l| l.row.office.id).collect(),
+        };
+        let local_days = calendar::read_local(&mut files, &places)?;
+        let saturdays = calendar::read_saturdays(&mut files, &places)?;
         // Checked when the limits were read: there is a row that goes on.
         let mut going_on = legal_rows.iter().map(|row| &row.rule).filter(|rule| rule.valid_to.is_none());
         let hours = going_on.find_map(|rule| {
@@ -109,6 +124,8 @@ impl Registry {
             offices: offices.offices.into_rows().collect(),
             serves: offices.serves.into_rows().collect(),
             calendar_days,
+            local_days,
+            saturdays,
             legal_rows,
             ladder_rows,
             texts,
@@ -128,10 +145,26 @@ impl Registry {
         })
     }
 
+    /// The working calendars of all offices.
+    pub fn calendars(&self) -> Calendars {
+        let nation = self.calendar_days.iter().map(|day| ScopedDay { scope: Scope::Nation, day: day.clone() });
+        let days: Vec<ScopedDay> = nation.chain(self.local_days.iter().cloned()).collect();
+        let version = CalendarVersion::from(self.version.as_str());
+        let provinces: HashMap<OfficeId, Option<UnitCode>> =
+            self.offices.iter().map(|row| (row.office.id, row.office.province)).collect();
+        Calendars::new(&days, &self.saturdays, &version, &self.hours, |id| provinces.get(id).copied().flatten())
+    }
+
     /// The working calendar of the nation.
     pub fn calendar(&self) -> Calendar {
-        let version = CalendarVersion::from(self.version.as_str());
-        Calendar::new(self.calendar_days.iter().cloned(), version, self.hours.clone())
+        self.calendars().nation().clone()
+    }
+
+    /// The nation's calendar as it would be with this mode for all Saturdays.
+    pub fn calendar_with(&self, mode: SaturdayMode) -> Calendar {
+        let version = CalendarVersion::from(format!("{}/saturday:{}", self.version, mode.as_str()));
+        let rule = SaturdayRule { mode, valid_from: None, valid_to: None };
+        Calendar::with_saturdays(self.calendar_days.iter().cloned(), vec![rule], version, self.hours.clone())
     }
 
     /// The dated limits.

@@ -109,7 +109,7 @@ fn form_is_checked_before_meaning() {
         fault(communes, "00001,Phường Phúc Xá,phuong,001,01,,", "00001,Phường Phúc Xá,phuong,001,01,"),
         at(communes, "00001,Phường Phúc Xá,phuong,001,01,2025-06-30", "valid_to")
     );
-    assert_eq!(fault("VERSION", "2026-11-24.1", "latest"), at("VERSION", "latest", "byte 1"));
+    assert_eq!(fault("VERSION", "2026-11-24.2", "latest"), at("VERSION", "latest", "byte 1"));
     let copy = Copy::new();
     copy.change(communes, |text| text.replacen('\n', "\r\n", 1));
     assert!(matches!(copy.load().unwrap_err().place(), Some(("units/communes.csv", 1, "byte 61"))));
@@ -262,4 +262,36 @@ fn calendar_and_rules_are_clear() {
     // A rule the program needs.
     assert_eq!(fault(legal, "reply.accept,1,", "reply.opening,1,").2, "key");
     assert_eq!(fault(legal, "file_clock.temp_renewal", "file_clock.renewal").2, "key");
+}
+
+#[test]
+fn days_of_one_place_are_checked() {
+    let (local, saturday) = ("calendar/local.csv", "calendar/saturday.csv");
+    let added = |file: &str, rows: &str| {
+        let copy = Copy::new();
+        copy.change(file, |text| format!("{text}{rows}"));
+        place(&copy)
+    };
+    let flood = "province:01,2026-11-25,local_rest,Lũ,official";
+    for (rows, line, column) in [
+        ("province:98,2026-11-25,local_rest,Lũ,official\n", "province:98,2026-11-25,local_rest,Lũ,official", "scope"),
+        (
+            "office:vpzzzzzz,2026-11-25,local_rest,Lũ,official\n",
+            "office:vpzzzzzz,2026-11-25,local_rest,Lũ,official",
+            "scope",
+        ),
+        ("nation,2026-11-25,local_rest,Lũ,official\n", "nation,2026-11-25,local_rest,Lũ,official", "scope"),
+        ("province:01,2026-11-25,holiday,Lũ,official\n", "province:01,2026-11-25,holiday,Lũ,official", "kind"),
+        (&format!("{flood}\n{flood}\n"), flood, "date"),
+    ] {
+        assert_eq!(added(local, rows), at(local, line, column));
+    }
+    assert_eq!(added(saturday, "nation,counts,2026-01-01,\n"), at(saturday, "nation,counts,2026-01-01,", "valid_from"));
+    assert_eq!(added(saturday, "province:01,always,,\n"), at(saturday, "province:01,always,,", "mode"));
+    let year = "calendar/vn-2026.csv";
+    assert_eq!(
+        fault(year, "2026-01-01,holiday", "2026-01-01,local_rest").2,
+        "kind",
+        "a local day has no place among the nation's"
+    );
 }

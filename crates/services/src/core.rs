@@ -10,7 +10,8 @@ use xacminh_clock::Clock;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::escalation::Climb;
-use xacminh_domain::request::Counting;
+use xacminh_domain::id::OfficeId;
+use xacminh_domain::request::{Counting, Opening};
 use xacminh_store::reference::{self, Reference};
 use xacminh_store::{Store, outage::Outage};
 use xacminh_trust::key::KeyRing;
@@ -94,17 +95,17 @@ impl Core {
     }
 }
 
-/// What counting needs, from reference data.
-pub(crate) fn counting(reference: &Reference) -> Counting<'_> {
-    Counting { calendar: &reference.calendar, rules: &reference.rules }
+/// What counting for H needs, from reference data.
+pub(crate) fn counting(reference: &Reference, responder: OfficeId) -> Counting<'_> {
+    Counting { calendar: reference.calendar_of(responder), rules: &reference.rules }
 }
 
-/// What deciding about rungs needs, from reference data.
-pub(crate) fn climb<'a>(reference: &'a Reference, outages: &'a [Outage]) -> Climb<'a> {
+/// What deciding about the rungs of a request needs, from reference data.
+pub(crate) fn climb<'a>(reference: &'a Reference, opening: &Opening, outages: &'a [Outage]) -> Climb<'a> {
     Climb {
         ladder: &reference.ladder,
-        counting: counting(reference),
-        ward_calendar: &reference.calendar,
+        counting: counting(reference, opening.responder),
+        ward_calendar: reference.calendar_of(opening.requester),
         directory: &reference.directory,
         outages,
     }

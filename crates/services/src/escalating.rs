@@ -114,7 +114,7 @@ async fn fire_some(core: &Core, probe: &InboxProbe, due: &[RequestId]) -> Result
         if chained.request.clock.is_none() && reader.is_none() {
             continue; // It was somebody else's a moment ago; next time.
         }
-        let climb = climb(&reference, &outages);
+        let climb = climb(&reference, &chained.request.opening, &outages);
         let events = escalation::fire(&chained.request, now, reader.unwrap_or(false), climb)?;
         for event in events {
             rows.push(chained.append(now, &event, Cause::default()));
@@ -162,7 +162,7 @@ fn lines_of(request: &Request, event: &Event, reference: &Reference) -> Vec<NewL
     let answer_on = clock.map(|c| c.answer.on);
     let line = |topic: Topic, for_whom: For, due_on: Option<Date>| NewLine {
         office: *office,
-        leave_at: reference.calendar.next_half_day_start(*due_at),
+        leave_at: reference.calendar_of(*office).next_half_day_start(*due_at),
         topic,
         for_whom,
         request: request.id,

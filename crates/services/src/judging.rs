@@ -120,8 +120,11 @@ impl Bench<'_> {
             person_digest: *self.keys.digest("person", &sealed).as_bytes(),
         };
         let known = |prefix: &str| known_prefix(self.reference, prefix);
-        let context =
-            OpenContext { calendar: &self.reference.calendar, rules: &self.reference.rules, known_prefix: &known };
+        let context = OpenContext {
+            calendar: self.reference.calendar_of(ready.sender),
+            rules: &self.reference.rules,
+            known_prefix: &known,
+        };
         let opened = match domain::open(opening, &person, self.now, context) {
             Ok(opened) => opened,
             Err(denied) => return self.deny(ready, denied, None).map(Some),
@@ -156,7 +159,12 @@ impl Bench<'_> {
         let Some(chained) = self.requests.get_mut(&id) else {
             return Ok(Some(self.refuse(ready, RefusalCode::RequestUnknown.refusal())));
         };
-        let events = match chained.request.decide(ready.sender, &command, self.now, counting(self.reference)) {
+        let events = match chained.request.decide(
+            ready.sender,
+            &command,
+            self.now,
+            counting(self.reference, chained.request.opening.responder),
+        ) {
             Ok(events) => events,
             Err(denied) => return self.deny(ready, denied, Some(id)).map(Some),
         };

@@ -20,7 +20,7 @@ use xacminh_contract::values;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::escalation;
-use xacminh_domain::id::RequestId;
+use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
 use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
@@ -281,7 +281,10 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     for (id, event) in &seen {
         let request = &requests[id].request;
         if *event == Event::AnswerSent && request.state == State::Answered {
-            timers.push((*id, escalation::next_at(request, now, climb(&reference, &[]))?.unwrap_or(timer::NEVER)));
+            timers.push((
+                *id,
+                escalation::next_at(request, now, climb(&reference, &request.opening, &[]))?.unwrap_or(timer::NEVER),
+            ));
         }
     }
     timer::set(&mut tx, &timers).await?;
@@ -289,7 +292,7 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     for waiting in confirmed {
         match waiting.place {
             Place::Outbox(id) => letters.push(id),
-            Place::Delivery(id) => deliveries.push((id, again_at(&reference, now)?)),
+            Place::Delivery(id) => deliveries.push((id, again_at(&reference, waiting.letter.office, now)?)),
         }
     }
     outbox::remove(&mut tx, &letters).await?;
@@ -297,15 +300,16 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     for (id, event) in seen {
         let request = &requests[&id].request;
-        core.metrics.observe(request, &event, &province_of(&reference, request.opening.responder), &reference.calendar);
+        let home = request.opening.responder;
+        core.metrics.observe(request, &event, &province_of(&reference, home), reference.calendar_of(home));
     }
     Ok(())
 }
 
-/// When what leaves at `now` may be sent again.
-fn again_at(reference: &Reference, now: Timestamp) -> Result<Timestamp, Error> {
+/// When what leaves for an office at `now` may be sent again.
+fn again_at(reference: &Reference, office: OfficeId, now: Timestamp) -> Result<Timestamp, Error> {
     let minutes = reference.rules.send_again_minutes(local_date(now))?;
-    Ok(reference.calendar.add_working_minutes(now, minutes))
+    Ok(reference.calendar_of(office).add_working_minutes(now, minutes))
 }
 
 /// Writes down each time without RabbitMQ, once it is over.

@@ -240,7 +240,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         match request.state {
             State::Read | State::Withdrawn => ended.push(id),
             State::Submitted | State::Sent | State::Delivered | State::Opened | State::Answered => {
-                let next = escalation::next_at(request, now, climb(&reference, &[]))?;
+                let next = escalation::next_at(request, now, climb(&reference, &request.opening, &[]))?;
                 timers.push((id, next.unwrap_or(timer::NEVER)));
             }
         }
@@ -265,8 +265,8 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     }
     for (id, event) in &done.seen {
         let request = &requests[id].request;
-        let province = province_of(&reference, request.opening.responder);
-        core.metrics.observe(request, event, &province, &reference.calendar);
+        let home = request.opening.responder;
+        core.metrics.observe(request, event, &province_of(&reference, home), reference.calendar_of(home));
     }
     for (_, reason) in parked_now {
         tracing::warn!(queue, reason, "parked a message");

@@ -6,8 +6,12 @@ use std::collections::BTreeMap;
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query, query_scalar};
-use xacminh_domain::calendar::{Calendar, CalendarDay, CalendarVersion, DayKind, OfficeHours};
+use xacminh_domain::calendar::{
+    Calendar, CalendarDay, CalendarVersion, Calendars, DayKind, OfficeHours, SaturdayMode, SaturdayRule, Scope,
+    ScopedDay, ScopedSaturday,
+};
 use xacminh_domain::directory::{Directory, DirectoryParts};
+use xacminh_domain::id::OfficeId;
 use xacminh_domain::office::{Office, OfficeKind, OfficeServes, Served};
 use xacminh_domain::rules::{Ladder, LadderRow, LegalRule, LegalRules, RuleValue, RungTarget, Trigger};
 use xacminh_domain::unit::{NameVariant, Succession, SuccessionDetail, Unit, UnitCode, UnitType};
@@ -35,14 +39,21 @@ pub struct Reference {
     pub version: String,
     /// Units and offices.
     pub directory: Directory,
-    /// The working calendar of the nation.
-    pub calendar: Calendar,
+    /// The working calendars.
+    pub calendars: Calendars,
     /// Limits.
     pub rules: LegalRules,
     /// The ladder.
     pub ladder: Ladder,
     /// What citizens are told.
     pub wording: Wording,
+}
+
+impl Reference {
+    /// The working calendar of an office.
+    pub fn calendar_of(&self, office: OfficeId) -> &Calendar {
+        self.calendars.of(&office, self.directory.province_of(&office))
+    }
 }
 
 fn on(date: Option<Date>) -> Option<On> {
@@ -66,6 +77,7 @@ pub async fn import(tx: &mut PgConnection, registry: &Registry, at: Timestamp) -
         "delete from unit_lineage",
         "delete from unit_name_variants",
         "delete from calendar_days",
+        "delete from saturday_modes",
         "delete from legal_rules",
         "delete from ladder_rules",
         "delete from citizen_texts",
@@ -157,15 +169,29 @@ async fn offices(tx: &mut PgConnection, r: &Registry) -> Result<(), Error> {
 }
 
 async fn rules(tx: &mut PgConnection, r: &Registry) -> Result<(), Error> {
+    let nation = r.calendar_days.iter().map(|day| (Scope::Nation, day));
+    let days: Vec<(Scope, &CalendarDay)> = nation.chain(r.local_days.iter().map(|d| (d.scope, &d.day))).collect();
     query(
         "insert into calendar_days (scope, on_date, kind, name, status, version)
-         select 'nation', d, k, n, s, $5 from unnest($1::date[], $2::text[], $3::text[], $4::text[]) as c (d, k, n, s)",
+         select c, d, k, n, s, $6
+         from unnest($1::text[], $2::date[], $3::text[], $4::text[], $5::text[]) as c (c, d, k, n, s)",
     )
-    .bind(r.calendar_days.iter().map(|d| On(d.on)).collect::<Vec<_>>())
-    .bind(r.calendar_days.iter().map(|d| d.kind.as_str()).collect::<Vec<_>>())
-    .bind(r.calendar_days.iter().map(|d| d.name.as_str()).collect::<Vec<_>>())
-    .bind(r.calendar_days.iter().map(|d| if d.provisional { "provisional" } else { "official" }).collect::<Vec<_>>())
+    .bind(days.iter().map(|(scope, _)| scope.to_string()).collect::<Vec<_>>())
+    .bind(days.iter().map(|(_, d)| On(d.on)).collect::<Vec<_>>())
+    .bind(days.iter().map(|(_, d)| d.kind.as_str()).collect::<Vec<_>>())
+    .bind(days.iter().map(|(_, d)| d.name.as_str()).collect::<Vec<_>>())
+    .bind(days.iter().map(|(_, d)| if d.provisional { "provisional" } else { "official" }).collect::<Vec<_>>())
     .bind(&r.version)
+    .execute(&mut *tx)
+    .await?;
+    query(
+        "insert into saturday_modes (scope, mode, valid_from, valid_to)
+         select * from unnest($1::text[], $2::text[], $3::date[], $4::date[])",
+    )
+    .bind(r.saturdays.iter().map(|s| s.scope.to_string()).collect::<Vec<_>>())
+    .bind(r.saturdays.iter().map(|s| s.rule.mode.as_str()).collect::<Vec<_>>())
+    .bind(r.saturdays.iter().map(|s| on(s.rule.valid_from)).collect::<Vec<_>>())
+    .bind(r.saturdays.iter().map(|s| on(s.rule.valid_to)).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await?;
     query(
@@ -216,9 +242,10 @@ pub async fn load(conn: &mut PgConnection) -> Result<Reference, Error> {
             .await?;
     let version = version.ok_or(Error::NoReference)?;
     let rules = LegalRules::new(all(conn, "select * from legal_rules", legal_rule).await?);
-    let days = all(conn, "select * from calendar_days where scope = 'nation'", calendar_day).await?;
+    let days: Vec<ScopedDay> = all(conn, "select * from calendar_days", scoped_day).await?;
+    let saturdays: Vec<ScopedSaturday> = all(conn, "select * from saturday_modes", scoped_saturday).await?;
     let hours = rules
-        .get(LegalRules::OFFICE_HOURS, days.iter().map(|d| d.on).max().unwrap_or(Date::MAX))
+        .get(LegalRules::OFFICE_HOURS, days.iter().map(|d| d.day.on).max().unwrap_or(Date::MAX))
         .and_then(|value| if let RuleValue::Hours(hours) = value { Some(hours.clone()) } else { None })
         .ok_or_else(|| Error::unreadable("legal_rules", "no office hours"))?;
     let units: Vec<Unit> = all(conn, "select * from units", unit).await?;
@@ -242,7 +269,9 @@ pub async fn load(conn: &mut PgConnection) -> Result<Reference, Error> {
         record_begins: record_begins.0,
     });
     Ok(Reference {
-        calendar: Calendar::new(days, CalendarVersion::from(version.as_str()), hours),
+        calendars: Calendars::new(&days, &saturdays, &CalendarVersion::from(version.as_str()), &hours, |id| {
+            directory.province_of(id)
+        }),
         version,
         directory,
         rules,
@@ -324,13 +353,27 @@ fn serves(row: &PgRow) -> Result<OfficeServes, Error> {
     })
 }
 
-fn calendar_day(row: &PgRow) -> Result<CalendarDay, Error> {
-    Ok(CalendarDay {
+fn scope(row: &PgRow) -> Result<Scope, Error> {
+    row.try_get::<&str, _>("scope")?.parse().map_err(|e| Error::unreadable("a scope", e))
+}
+
+fn scoped_day(row: &PgRow) -> Result<ScopedDay, Error> {
+    let day = CalendarDay {
         on: row.try_get::<On, _>("on_date")?.0,
         kind: word(row, "kind", DayKind::from_word)?,
         name: row.try_get("name")?,
         provisional: row.try_get::<&str, _>("status")? == "provisional",
-    })
+    };
+    Ok(ScopedDay { scope: scope(row)?, day })
+}
+
+fn scoped_saturday(row: &PgRow) -> Result<ScopedSaturday, Error> {
+    let rule = SaturdayRule {
+        mode: word(row, "mode", SaturdayMode::from_word)?,
+        valid_from: day(row, "valid_from")?,
+        valid_to: day(row, "valid_to")?,
+    };
+    Ok(ScopedSaturday { scope: scope(row)?, rule })
 }
 
 fn legal_rule(row: &PgRow) -> Result<LegalRule, Error> {

@@ -23,6 +23,11 @@ impl OfficeHours {
         self.spans.iter().map(|(from, to)| i64::from(to - from) * MICROS_A_MINUTE).sum()
     }
 
+    /// Working time of a morning: the first span.
+    pub(super) fn micros_a_morning(&self) -> i64 {
+        self.spans_in_micros().next().map_or(0, |(from, to)| to - from)
+    }
+
     /// Working minutes of a whole day.
     pub fn minutes_a_day(&self) -> i64 {
         self.micros_a_day() / MICROS_A_MINUTE

@@ -8,16 +8,17 @@
 //! Days are days in Vietnam (UTC+7, no summer time); a day ends at 24:00, kept as the exclusive
 //! instant 17:00 UTC.
 
+mod day;
 mod hours;
-
-use std::fmt;
-use std::sync::Arc;
+mod scope;
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
+pub use day::{CalendarDay, CalendarVersion, DayKind, SaturdayMode, SaturdayRule};
 pub use hours::{OfficeHours, OfficeHoursError};
+pub use scope::{Calendars, Scope, ScopedDay, ScopedSaturday};
 
 /// Vietnam's offset to UTC.
 const LOCAL: Offset = Offset::constant(7);
@@ -50,83 +51,7 @@ fn days_between(from: Date, to: Date) -> i64 {
     from.duration_until(to).as_secs() / 86_400
 }
 
-/// Why an imported day is not what its weekday says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DayKind {
-    /// A public holiday.
-    Holiday,
-    /// A day off in lieu, or swapped off.
-    CompensatoryRest,
-    /// A rest day that is worked in exchange.
-    WorkingSwap,
-}
-
-impl DayKind {
-    /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Holiday, Self::CompensatoryRest, Self::WorkingSwap];
-
-    /// The name used in tables.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Holiday => "holiday",
-            Self::CompensatoryRest => "compensatory_rest",
-            Self::WorkingSwap => "working_swap",
-        }
-    }
-
-    /// Reads the name used in tables.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|k| k.as_str() == word)
-    }
-
-    fn is_worked(self) -> bool {
-        self == Self::WorkingSwap
-    }
-}
-
-/// A day that is not what its weekday says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CalendarDay {
-    /// The day.
-    pub on: Date,
-    /// Why.
-    pub kind: DayKind,
-    /// What people call it.
-    pub name: String,
-    /// Not yet decided by the government; makes the whole year provisional.
-    pub provisional: bool,
-}
-
-/// Which import a calendar is; kept beside every deadline that was counted on it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CalendarVersion(Arc<str>);
-
-impl CalendarVersion {
-    /// The version as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<String> for CalendarVersion {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<&str> for CalendarVersion {
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for CalendarVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// The working calendar of one scope (today there is one: the nation).
+/// The working calendar of one scope: the nation, a province, an office.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     version: CalendarVersion,
@@ -138,39 +63,81 @@ pub struct Calendar {
     before: Vec<u32>,
     /// The working days from `first` on: `worked[k]` is the one with `k` before it.
     worked: Vec<Date>,
+    /// `micros_before[i]` is the working time from `first` to the end of the day before `first + i`:
+    /// a Saturday that counts is shorter than other days.
+    micros_before: Vec<i64>,
+    /// What happens on Saturdays that are nothing else, the narrowest rule first.
+    saturdays: Vec<SaturdayRule>,
+    /// Days that stand in the tables by name.
+    special: Vec<Date>,
     /// Years with a day that is not yet decided.
     provisional_years: Vec<i16>,
 }
 
 impl Calendar {
-    /// Builds a calendar over the years that the days name, whole years each. Of two entries for
-    /// one day the later one counts; the importer refuses such data.
+    /// Builds a calendar over the years that the days name, whole years each; Saturdays are off. Of
+    /// two entries for one day the later one counts; the importer refuses such data.
     pub fn new(days: impl IntoIterator<Item = CalendarDay>, version: CalendarVersion, hours: OfficeHours) -> Self {
+        Self::with_saturdays(days, Vec::new(), version, hours)
+    }
+
+    /// The same with what is done on Saturdays; of two rules that cover a day the first counts.
+    pub fn with_saturdays(
+        days: impl IntoIterator<Item = CalendarDay>,
+        saturdays: Vec<SaturdayRule>,
+        version: CalendarVersion,
+        hours: OfficeHours,
+    ) -> Self {
         let mut days: Vec<CalendarDay> = days.into_iter().collect();
         days.sort_by_key(|day| day.on);
         let mut provisional_years: Vec<i16> = days.iter().filter(|d| d.provisional).map(|d| d.on.year()).collect();
         provisional_years.dedup();
-        let (Some(from), Some(to)) = (days.first(), days.last()) else {
-            let first = Date::constant(1970, 1, 1);
-            return Self { version, hours, first, before: vec![0], worked: Vec::new(), provisional_years };
+        let mut special: Vec<Date> = days.iter().map(|day| day.on).collect();
+        special.dedup();
+        let (first, length) = match (days.first(), days.last()) {
+            (Some(from), Some(to)) => {
+                let first = from.on.first_of_year();
+                (first, days_between(first, to.on.last_of_year()) + 1)
+            }
+            _ => (Date::constant(1970, 1, 1), 0),
         };
-        let first = from.on.first_of_year();
-        let length = days_between(first, to.on.last_of_year()) + 1;
-        let mut before = vec![0];
-        let mut worked = Vec::new();
-        let mut special = days.iter().peekable();
+        let mut calendar = Self {
+            version,
+            first,
+            before: vec![0],
+            worked: Vec::new(),
+            micros_before: vec![0],
+            saturdays,
+            special,
+            provisional_years,
+            hours,
+        };
+        let mut named = days.iter().peekable();
+        let mut micros = 0;
         for i in 0..length {
             let on = plus_days(first, i);
-            let mut is_worked = is_weekday(on);
-            while let Some(day) = special.next_if(|day| day.on == on) {
-                is_worked = day.kind.is_worked();
+            let mut kind = None;
+            while let Some(day) = named.next_if(|day| day.on == on) {
+                kind = Some(day.kind);
             }
-            if is_worked {
-                worked.push(on);
+            let of_day = match kind {
+                Some(kind) if kind.is_worked() => calendar.hours.micros_a_day(),
+                None if is_weekday(on) => calendar.hours.micros_a_day(),
+                None if SaturdayRule::mode_on(&calendar.saturdays, on) == SaturdayMode::Counts
+                    && on.weekday() == Weekday::Saturday =>
+                {
+                    calendar.hours.micros_a_morning()
+                }
+                Some(_) | None => 0,
+            };
+            if of_day > 0 {
+                calendar.worked.push(on);
             }
-            before.push(u32::try_from(worked.len()).unwrap_or(u32::MAX));
+            micros += of_day;
+            calendar.before.push(u32::try_from(calendar.worked.len()).unwrap_or(u32::MAX));
+            calendar.micros_before.push(micros);
         }
-        Self { version, hours, first, before, worked, provisional_years }
+        calendar
     }
 
     /// Which import this is.
@@ -189,6 +156,14 @@ impl Calendar {
             Some(i) => self.before[i] != self.before[i + 1],
             None => is_weekday(on),
         }
+    }
+
+    /// Whether the counter takes files on a day: a working day, or a Saturday on which it is open.
+    pub fn receives_on(&self, on: Date) -> bool {
+        self.is_working_day(on)
+            || (on.weekday() == Weekday::Saturday
+                && self.special.binary_search(&on).is_err()
+                && SaturdayRule::mode_on(&self.saturdays, on) != SaturdayMode::Off)
     }
 
     /// Whether the day's year is not, or not finally, imported.
@@ -226,17 +201,30 @@ impl Calendar {
         if minutes <= 0 || a_day <= 0 {
             return from;
         }
-        let sum = self.worked_micros(from) + minutes.saturating_mul(MICROS_A_MINUTE);
+        let sum = self.worked_micros(from).saturating_add(minutes.saturating_mul(MICROS_A_MINUTE));
+        let total = self.total_micros();
         // At a day's end rather than at the next one's beginning: the same sum, but earlier.
-        let full_days = (sum - 1).div_euclid(a_day);
-        let on = self.with_before(full_days);
-        at_micros(on, self.hours.time_after(sum - full_days * a_day))
+        let (on, worked) = if sum <= 0 || sum > total {
+            // In plain weeks before and after the imported years.
+            let (edge, rest) = if sum <= 0 { (self.first, sum) } else { (self.end(), sum - total) };
+            let full_days = (rest - 1).div_euclid(a_day);
+            (nth_weekday(edge, full_days), rest - full_days * a_day)
+        } else {
+            let day = self.micros_before.partition_point(|before| *before < sum) - 1;
+            (plus_days(self.first, i64::try_from(day).unwrap_or(i64::MAX)), sum - self.micros_before[day])
+        };
+        at_micros(on, self.hours.time_after(worked))
     }
 
     /// The next beginning of a half day (08:00, 13:00) of a working day, at or after an instant.
     pub fn next_half_day_start(&self, from: Timestamp) -> Timestamp {
         let today = local_date(from);
-        let starts = |on: Date| self.hours.starts().map(move |micros| at_micros(on, micros));
+        // A Saturday that counts has its morning alone.
+        let starts = |on: Date| {
+            let morning_only = self.micros_of(on) < self.hours.micros_a_day();
+            let count = if morning_only { 1 } else { usize::MAX };
+            self.hours.starts().take(count).map(move |micros| at_micros(on, micros))
+        };
         if self.is_working_day(today)
             && let Some(at) = starts(today).find(|at| *at >= from)
         {
@@ -284,16 +272,31 @@ impl Calendar {
         }
     }
 
+    /// Working time of the imported years.
+    fn total_micros(&self) -> i64 {
+        self.micros_before.last().copied().unwrap_or(0)
+    }
+
+    /// Working time of a day.
+    fn micros_of(&self, on: Date) -> i64 {
+        match self.index(on) {
+            Some(i) => self.micros_before[i + 1] - self.micros_before[i],
+            None if is_weekday(on) => self.hours.micros_a_day(),
+            None => 0,
+        }
+    }
+
     /// Office hours since the midnight that begins `first`, in microseconds.
     fn worked_micros(&self, at: Timestamp) -> i64 {
         let on = local_date(at);
-        let a_day = self.hours.micros_a_day();
-        let today = if self.is_working_day(on) {
-            self.hours.worked_until(at.as_microsecond() - at_local(on, 0, 0).as_microsecond())
-        } else {
-            0
+        let before = match self.index(on) {
+            Some(i) => self.micros_before[i],
+            None if on < self.first => (-weekdays(on, self.first)).saturating_mul(self.hours.micros_a_day()),
+            None => self.total_micros() + weekdays(self.end(), on).saturating_mul(self.hours.micros_a_day()),
         };
-        self.count_before(on).saturating_mul(a_day) + today
+        let passed = self.hours.worked_until(at.as_microsecond() - at_local(on, 0, 0).as_microsecond());
+        // Of a morning's day nothing passes in the afternoon.
+        before + passed.min(self.micros_of(on))
     }
 }
 

@@ -5,9 +5,21 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::deadline::{Deadline, ReplyClock, TimeLimit};
+use crate::id::OfficeId;
+use crate::unit::UnitCode;
 
 /// The days of 2026 on which handbook §5 counts, with those around them.
 fn calendar() -> Calendar {
+    Calendar::new(days(), "test.1".into(), hours())
+}
+
+/// The same days with a mode for Saturdays since ever.
+fn on_saturdays(mode: SaturdayMode) -> Calendar {
+    let rule = SaturdayRule { mode, valid_from: None, valid_to: None };
+    Calendar::with_saturdays(days(), vec![rule], "test.1".into(), hours())
+}
+
+fn days() -> Vec<CalendarDay> {
     use DayKind::{CompensatoryRest as Rest, Holiday, WorkingSwap as Worked};
     let days = [
         ((1, 1), Holiday),
@@ -21,13 +33,13 @@ fn calendar() -> Calendar {
         ((9, 2), Holiday),
         ((11, 24), Holiday),
     ];
-    let days = days.map(|((month, day), kind)| CalendarDay {
+    let day = |((month, day), kind): ((i8, i8), DayKind)| CalendarDay {
         on: date(2026, month, day),
         kind,
         name: kind.as_str().into(),
         provisional: false,
-    });
-    Calendar::new(days, "test.1".into(), hours())
+    };
+    days.into_iter().map(day).collect()
 }
 
 fn hours() -> OfficeHours {
@@ -138,6 +150,80 @@ fn office_hours_are_read_strictly() {
     }
 }
 
+#[test]
+fn a_saturday_counts_only_where_it_is_said_to() {
+    use SaturdayMode::{Counts, Off, ReceiveOnly};
+    let three = |mode, start| Deadline::count(&on_saturdays(mode), start, TimeLimit::WorkingDays(3)).on;
+    let (friday, saturday) = (date(2026, 11, 20), date(2026, 11, 21));
+    // Received on Friday evening or on Saturday morning, Tuesday the 24th being a holiday.
+    for mode in [Off, ReceiveOnly] {
+        assert_eq!((three(mode, friday), three(mode, saturday)), (date(2026, 11, 26), date(2026, 11, 26)), "{mode:?}");
+    }
+    assert_eq!((three(Counts, friday), three(Counts, saturday)), (date(2026, 11, 25), date(2026, 11, 26)));
+    // A Saturday may be the last day itself.
+    assert_eq!(three(Counts, date(2026, 11, 18)), saturday);
+    let opens = SaturdayMode::ALL.map(|mode| on_saturdays(mode).receives_on(saturday));
+    assert_eq!(opens, [false, true, true]);
+    // A worked swap is a full day in every mode, a holiday none.
+    for mode in SaturdayMode::ALL {
+        let calendar = on_saturdays(mode);
+        let swap = date(2026, 8, 22);
+        let minutes = calendar.working_minutes_between(at_local(swap, 0, 0), at_local(swap, 23, 0));
+        assert_eq!((calendar.is_working_day(swap), minutes), (true, 480), "{mode:?}");
+        assert!(!calendar.receives_on(date(2026, 11, 22)));
+    }
+}
+
+#[test]
+fn a_saturday_that_counts_has_its_morning() {
+    let calendar = on_saturdays(SaturdayMode::Counts);
+    let at = |day, hour, minute| at_local(date(2026, 11, day), hour, minute);
+    // Friday 16:00 to Monday 09:00: one hour, the morning, one hour.
+    assert_eq!(calendar.working_minutes_between(at(20, 16, 0), at(23, 9, 0)), 360);
+    assert_eq!(calendar.add_working_minutes(at(20, 16, 0), 300), at(21, 12, 0));
+    assert_eq!(calendar.add_working_minutes(at(20, 16, 0), 301), at(23, 8, 1));
+    assert_eq!(calendar.next_half_day_start(at(20, 17, 0)), at(21, 8, 0));
+    assert_eq!(calendar.next_half_day_start(at(21, 8, 1)), at(23, 8, 0));
+}
+
+#[test]
+fn the_narrower_calendar_wins_day_by_day() {
+    let (province, office): (UnitCode, OfficeId) = ("08".parse().unwrap(), "vpa2b3c4".parse().unwrap());
+    let other: OfficeId = "vpb2b3c4".parse().unwrap();
+    let day =
+        |scope, on, kind| ScopedDay { scope, day: CalendarDay { on, kind, name: "…".into(), provisional: false } };
+    let flood =
+        [date(2026, 11, 25), date(2026, 11, 26)].map(|on| day(Scope::Province(province), on, DayKind::LocalRest));
+    let mut all: Vec<_> = days().into_iter().map(|day| ScopedDay { scope: Scope::Nation, day }).collect();
+    all.extend(flood);
+    // One office works on one of the province's rest days, and on Saturdays.
+    all.push(day(Scope::Office(office), date(2026, 11, 26), DayKind::LocalWork));
+    let counts = SaturdayRule { mode: SaturdayMode::Counts, valid_from: Some(date(2026, 11, 1)), valid_to: None };
+    let saturdays = [ScopedSaturday { scope: Scope::Office(office), rule: counts }];
+    let calendars = Calendars::new(&all, &saturdays, &"v.1".into(), &hours(), |_| Some(province));
+    let due = |calendar: &Calendar| {
+        let due = Deadline::count(calendar, date(2026, 11, 23), TimeLimit::WorkingDays(2));
+        (due.on, due.calendar.to_string())
+    };
+    assert_eq!(due(calendars.nation()), (date(2026, 11, 26), "v.1".to_owned()));
+    assert_eq!(due(calendars.of(&other, None)), due(calendars.nation()));
+    assert_eq!(due(calendars.of(&other, Some(province))), (date(2026, 11, 30), "v.1/province:08".to_owned()));
+    assert_eq!(due(calendars.of(&office, Some(province))), (date(2026, 11, 27), "v.1/office:vpa2b3c4".to_owned()));
+    assert!(calendars.of(&office, Some(province)).is_working_day(date(2026, 11, 28)));
+    assert!(!calendars.of(&office, Some(province)).is_working_day(date(2026, 10, 31)), "before the rule");
+    for text in ["nation", "province:08", "office:vpa2b3c4"] {
+        assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
+    }
+    for bad in ["", "Nation", "province", "province:", "office:08", "unit:08"] {
+        assert!(bad.parse::<Scope>().is_err(), "{bad}");
+    }
+}
+
+/// Calendars of every sort.
+fn any_calendar() -> impl Strategy<Value = Calendar> {
+    prop::sample::select(SaturdayMode::ALL.to_vec()).prop_map(on_saturdays)
+}
+
 prop_compose! {
     // Through the imported year and well out on both sides.
     fn any_day()(offset in -1500i64..1500) -> Date { plus_days(date(2026, 6, 15), offset) }
@@ -151,23 +237,21 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn a_due_date_is_never_a_rest_day(start in any_day(), n in 0u32..200, working: bool) {
+    fn a_due_date_is_never_a_rest_day(calendar in any_calendar(), start in any_day(), n in 0u32..200, working: bool) {
         let limit = if working { TimeLimit::WorkingDays(n) } else { TimeLimit::CalendarDays(n) };
-        let due = Deadline::count(&calendar(), start, limit);
-        prop_assert!(calendar().is_working_day(due.on) && due.on >= start);
+        let due = Deadline::count(&calendar, start, limit);
+        prop_assert!(calendar.is_working_day(due.on) && due.on >= start);
     }
 
     #[test]
-    fn counting_n_then_m_counts_both(start in any_day(), n in 0u32..200, m in 0u32..200) {
-        let calendar = calendar();
+    fn counting_n_then_m_counts_both(calendar in any_calendar(), start in any_day(), n in 0u32..200, m in 0u32..200) {
         let step = calendar.nth_working_day_after(start, n);
         prop_assert_eq!(calendar.nth_working_day_after(step, m), calendar.nth_working_day_after(start, n + m));
         prop_assert_eq!(calendar.working_days_between(start, step), i64::from(n));
     }
 
     #[test]
-    fn counting_agrees_with_walking(start in any_day(), n in 1u32..60) {
-        let calendar = calendar();
+    fn counting_agrees_with_walking(calendar in any_calendar(), start in any_day(), n in 1u32..60) {
         let mut day = start;
         let mut left = n;
         while left > 0 {
@@ -178,8 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn minutes_added_are_minutes_between(from in any_instant(), minutes in 0i64..20_000) {
-        let calendar = calendar();
+    fn minutes_added_are_minutes_between(calendar in any_calendar(), from in any_instant(), minutes in 0i64..20_000) {
         let to = calendar.add_working_minutes(from, minutes);
         prop_assert!(to >= from);
         prop_assert_eq!(calendar.working_minutes_between(from, to), minutes);
@@ -188,8 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn the_next_half_day_is_no_later_than_a_working_day(from in any_instant()) {
-        let calendar = calendar();
+    fn the_next_half_day_is_no_later_than_a_working_day(calendar in any_calendar(), from in any_instant()) {
         let next = calendar.next_half_day_start(from);
         prop_assert!(next >= from && calendar.is_working_day(local_date(next)));
         prop_assert_eq!(calendar.next_half_day_start(next), next);
