@@ -5,7 +5,9 @@ SHELL := bash
 SERVERS := .run/servers
 DEMO_ARGS := $(if $(KEEP),--keep)
 
-.PHONY: help demo down test check fmt schemas
+DENY := target/tools/bin/cargo-deny --locked
+
+.PHONY: help demo down test check audit fmt schemas
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,14 +21,24 @@ down: ## ends what the demo and the tests left running
 test: ## everything, on real servers that it starts itself
 	@deploy/test
 
-check: ## form: fmt, clippy, docs, schemas, scripts
+check: ## form: fmt, clippy, docs, schemas, scripts, what may depend on what
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
 	@command -v python3 >/dev/null || deploy/install-servers --with-pika
 	python3 data/derive-offices.py --check
-	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test
+	bash -n deploy/install-servers deploy/install-tools deploy/private-servers deploy/demo deploy/down deploy/test
+	@deploy/install-tools
+	$(DENY) check --hide-inclusion-graph bans licenses sources
+
+audit: ## asks the advisory database about every dependency; says so when it is out of reach
+	@deploy/install-tools
+	@if ! $(DENY) fetch db 2>target/tools/audit.log; then \
+		echo "audit: the advisory database is out of reach, so nothing was asked:" >&2; \
+		tail -n 3 target/tools/audit.log >&2; exit 3; \
+	fi
+	$(DENY) check advisories
 
 fmt: ## writes the code in its one form
 	cargo fmt --all
