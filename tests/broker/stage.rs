@@ -161,12 +161,24 @@ impl Stage {
 
     /// So many commune offices of the real registry, with access. No other test has them meanwhile.
     pub(crate) async fn grant(&mut self, count: usize) -> Result<Vec<Office>> {
+        self.grant_where(count, |_| true).await
+    }
+
+    /// Two commune offices of different provinces, with access.
+    pub(crate) async fn grant_apart(&mut self) -> Result<(Office, Office)> {
+        let first = self.grant(1).await?.remove(0);
+        let province = directory().province_of(&first.id);
+        let second = self.grant_where(1, |office| directory().province_of(&office) != province).await?.remove(0);
+        Ok((first, second))
+    }
+
+    async fn grant_where(&mut self, count: usize, fits: impl Fn(OfficeId) -> bool) -> Result<Vec<Office>> {
         let today = local_date(self.clock.now());
         let directory = directory();
         let mut found: Vec<(OfficeId, UnitCode)> = directory
             .communes(today)
             .filter_map(|unit| Some((directory.office_serving(&unit.code, today)?, unit.code)))
-            .filter(|(office, _)| office.kind == OfficeKind::CommunePolice)
+            .filter(|(office, _)| office.kind == OfficeKind::CommunePolice && fits(office.id))
             .map(|(office, unit)| (office.id, unit))
             .collect();
         let start = rand::rng().random_range(0..found.len());
