@@ -3,9 +3,10 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 SERVERS := .run/servers
+DENY := PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked
 DEMO_ARGS := $(if $(KEEP),--keep)
 
-.PHONY: help demo down test check fmt schemas
+.PHONY: help demo down test check audit fmt schemas
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,14 +20,19 @@ down: ## ends what the demo and the tests left running
 test: ## everything, on real servers that it starts itself
 	@deploy/test
 
-check: ## form: fmt, clippy, docs, schemas, scripts
+check: ## form: fmt, clippy, docs, who may depend on what, schemas, scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@deploy/install-tools
+	$(DENY) check --hide-inclusion-graph bans licenses sources || { $(DENY) --log-level error check bans licenses sources; exit 1; }
 	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
 	@command -v python3 >/dev/null || deploy/install-servers --with-pika
 	python3 data/derive-offices.py --check
-	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test
+	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit
+
+audit: ## does an advisory name a crate we use? (asks the network)
+	@deploy/audit
 
 fmt: ## writes the code in its one form
 	cargo fmt --all
