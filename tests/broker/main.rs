@@ -11,4 +11,5 @@ mod crossing;
 mod ladder;
 mod ledger;
 mod life;
+mod offices;
 mod repeats;

@@ -6,6 +6,7 @@ mod late;
 mod logging;
 mod offline;
 mod play;
+mod readiness;
 mod request;
 mod settings;
 mod show;
@@ -101,7 +102,9 @@ fn said_once(error: &anyhow::Error) -> String {
         said.push_str(&cause);
     }
     if error.chain().any(|c| c.downcast_ref::<xacminh_store::Error>().is_some_and(xacminh_store::Error::is_transient)) {
-        said.push_str(" (does PostgreSQL run, at the address of postgresql.url? A demo runs after `make demo KEEP=1`)");
+        said.push_str(
+            " (does PostgreSQL run there, and is postgresql.url right? A demo runs after `make demo KEEP=1`)",
+        );
     }
     said
 }

@@ -15,17 +15,21 @@ use xacminh_store::view::office::{self, InHand};
 /// How long the page is given out before the store is asked again.
 pub const FRESH_FOR: Duration = Duration::from_secs(5);
 
-/// Metrics of an office: name, help. Each has the labels of [`LABELS`].
-pub(crate) const OPEN: (&str, &str) = ("xacminh_office_requests_open", "Requests the office has not answered.");
-pub(crate) const OVERDUE: (&str, &str) =
-    ("xacminh_office_requests_overdue", "Requests of the office beyond their answer due.");
-pub(crate) const OLDEST: (&str, &str) =
-    ("xacminh_office_requests_oldest_age_seconds", "Age of the office's oldest unanswered request.");
-pub(crate) const IN_FLIGHT: (&str, &str) =
-    ("xacminh_office_requests_in_flight", "Requests sent to the office and not yet received by its system.");
-pub(crate) const UNREAD: (&str, &str) =
-    ("xacminh_office_answers_unread", "Answers to the office that nobody there has read.");
+/// Name and help of each figure of an office, in the order of [`figures`].
+const FIGURES: [(&str, &str); 5] = [
+    ("xacminh_office_requests_open", "Requests the office has not answered."),
+    ("xacminh_office_requests_overdue", "Requests of the office beyond their answer due."),
+    ("xacminh_office_requests_in_flight", "Requests sent to the office and not yet received by its system."),
+    ("xacminh_office_answers_unread", "Answers to the office that nobody there has read."),
+    ("xacminh_office_requests_oldest_age_seconds", "Age of the office's oldest unanswered request."),
+];
 const LABELS: [&str; 2] = ["office", "province"];
+
+/// The figures of an office at `now`. No open request, no age: a 0 would say that one has just come.
+fn figures(row: &InHand, now: Timestamp) -> [Option<i64>; FIGURES.len()] {
+    let age = row.oldest.map(|since| now.duration_since(since).as_secs().max(0));
+    [Some(row.open), Some(row.overdue), Some(row.in_flight), Some(row.unread), age]
+}
 
 /// The page of figures by office.
 pub struct OfficePage {
@@ -70,24 +74,22 @@ impl OfficePage {
     }
 }
 
+/// Empty gauges for each figure.
+pub(crate) fn gauges() -> Result<Vec<IntGaugeVec>, prometheus::Error> {
+    FIGURES.iter().map(|(name, help)| IntGaugeVec::new(Opts::new(*name, *help), &LABELS)).collect()
+}
+
 fn written(offices: &[InHand], now: Timestamp) -> Result<String, prometheus::Error> {
     let registry = Registry::new();
-    let gauges = |(name, help): (&str, &str)| {
-        let made = IntGaugeVec::new(Opts::new(name, help), &LABELS)?;
-        registry.register(Box::new(made.clone()))?;
-        Ok::<_, prometheus::Error>(made)
-    };
-    let (open, overdue, oldest) = (gauges(OPEN)?, gauges(OVERDUE)?, gauges(OLDEST)?);
-    let (in_flight, unread) = (gauges(IN_FLIGHT)?, gauges(UNREAD)?);
+    let gauges = gauges()?;
+    for gauge in &gauges {
+        registry.register(Box::new(gauge.clone()))?;
+    }
     for row in offices {
-        let labels = [row.office.as_str(), row.province.as_str()];
-        open.with_label_values(&labels).set(row.open);
-        overdue.with_label_values(&labels).set(row.overdue);
-        in_flight.with_label_values(&labels).set(row.in_flight);
-        unread.with_label_values(&labels).set(row.unread);
-        // No request, no age: a 0 would say that one has just come.
-        if let Some(since) = row.oldest {
-            oldest.with_label_values(&labels).set(now.duration_since(since).as_secs().max(0));
+        for (gauge, figure) in gauges.iter().zip(figures(row, now)) {
+            if let Some(figure) = figure {
+                gauge.with_label_values(&[row.office.as_str(), row.province.as_str()]).set(figure);
+            }
         }
     }
     TextEncoder::new().encode_to_string(&registry.gather())
