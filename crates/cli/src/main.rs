@@ -65,7 +65,8 @@ enum Command {
     Late(late::Late),
     /// Reads an office's inbox as that office, over AMQP.
     Inbox(play::Inbox),
-    /// Answers a request as the office asked, over AMQP.
+    /// Answers a request as the office asked, over AMQP: says `request.opened` first, which implies
+    /// `request.received`, and then gives the answer.
     Answer(play::Answer),
     /// Messages that could not be taken.
     #[command(subcommand)]
