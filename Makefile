@@ -3,9 +3,8 @@
 SHELL := bash
 .DEFAULT_GOAL := help
 SERVERS := .run/servers
+DENY := PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked
 DEMO_ARGS := $(if $(KEEP),--keep)
-
-DENY := target/tools/bin/cargo-deny --locked
 
 .PHONY: help demo down test check audit fmt schemas
 
@@ -21,24 +20,19 @@ down: ## ends what the demo and the tests left running
 test: ## everything, on real servers that it starts itself
 	@deploy/test
 
-check: ## form: fmt, clippy, docs, schemas, scripts, what may depend on what
+check: ## form: fmt, clippy, docs, who may depend on what, schemas, scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	@deploy/install-tools
+	$(DENY) check --hide-inclusion-graph bans licenses sources || { $(DENY) --log-level error check bans licenses sources; exit 1; }
 	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
 	@command -v python3 >/dev/null || deploy/install-servers --with-pika
 	python3 data/derive-offices.py --check
-	bash -n deploy/install-servers deploy/install-tools deploy/private-servers deploy/demo deploy/down deploy/test
-	@deploy/install-tools
-	$(DENY) check --hide-inclusion-graph bans licenses sources
+	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit
 
-audit: ## asks the advisory database about every dependency; says so when it is out of reach
-	@deploy/install-tools
-	@if ! $(DENY) fetch db 2>target/tools/audit.log; then \
-		echo "audit: the advisory database is out of reach, so nothing was asked:" >&2; \
-		tail -n 3 target/tools/audit.log >&2; exit 3; \
-	fi
-	$(DENY) check advisories
+audit: ## does an advisory name a crate we use? (asks the network)
+	@deploy/audit
 
 fmt: ## writes the code in its one form
 	cargo fmt --all

@@ -14,6 +14,7 @@ mod ladder;
 mod lanes;
 mod ledger;
 mod life;
+mod offices;
 mod repeats;
 mod replay;
 mod ward_pressed;

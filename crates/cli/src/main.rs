@@ -11,6 +11,7 @@ mod offline;
 mod parked;
 mod play;
 mod progress;
+mod readiness;
 mod request;
 mod settings;
 mod show;
@@ -72,7 +73,8 @@ enum Command {
     Late(late::Late),
     /// Reads an office's inbox as that office, over AMQP.
     Inbox(play::Inbox),
-    /// Answers a request as the office asked, over AMQP.
+    /// Answers a request as the office asked, over AMQP: says `request.opened` first, which implies
+    /// `request.received`, and then gives the answer.
     Answer(play::Answer),
     /// Messages that could not be taken.
     #[command(subcommand)]
@@ -109,7 +111,9 @@ fn said_once(error: &anyhow::Error) -> String {
         said.push_str(&cause);
     }
     if error.chain().any(|c| c.downcast_ref::<xacminh_store::Error>().is_some_and(xacminh_store::Error::is_transient)) {
-        said.push_str(" (does PostgreSQL run, at the address of postgresql.url? A demo runs after `make demo KEEP=1`)");
+        said.push_str(
+            " (does PostgreSQL run there, and is postgresql.url right? A demo runs after `make demo KEEP=1`)",
+        );
     }
     said
 }

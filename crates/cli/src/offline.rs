@@ -170,6 +170,12 @@ pub(crate) fn unit(settings: &Settings, Unit::Resolve(args): &Unit) -> Result<()
             Ok(())
         }
         Resolution::Ambiguous(candidates) => {
+            // Not among the lines that a program reads: those begin with the unit.
+            show::aside(format!(
+                "ambiguous: {} units of today come into question, one a line; ask for the hamlet or the street and \
+                 pick one (a request that names it so is refused home_ambiguous with these candidates)",
+                candidates.len()
+            ));
             for c in candidates {
                 let share = c.share.map_or("", |s| s.as_str());
                 show::line(format!(

@@ -92,7 +92,9 @@ impl Desk {
             .with_context(|| format!("{office} is not in {}", credentials.credentials.display()))?;
         let (host, port) = host_and_port(&settings.rabbitmq.url()?)?;
         let address = Address { host, port, vhost: settings.rabbitmq.vhost()?, office, password };
-        let line = Line::open(&address).await.with_context(|| format!("connecting as {office}"))?;
+        let line = Line::open(&address)
+            .await
+            .with_context(|| format!("connecting as {office} to RabbitMQ at {}:{}", address.host, address.port))?;
         Ok(Self { office, line, now })
     }
 

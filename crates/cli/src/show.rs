@@ -13,6 +13,12 @@ pub(crate) fn line(text: impl AsRef<str>) {
     }
 }
 
+/// Says something beside the result, on standard error.
+pub(crate) fn aside(text: impl AsRef<str>) {
+    // The result stands without it.
+    let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+}
+
 /// Writes a value as JSON for a program.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
     line(serde_json::to_string_pretty(value)?);

@@ -1,5 +1,6 @@
 //! From settings to running roles, and an orderly end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,13 +9,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use xacminh_bus::{Bus, BusSettings};
+use xacminh_bus::{Bus, BusSettings, Delays};
 use xacminh_clock::{Clock, SteppedClock};
 use xacminh_console::health::{self, CheckState, Health};
-use xacminh_services::{Core, Metrics, answering, escalating, intake, measuring, relay};
+use xacminh_services::{Core, FRESH_FOR, Metrics, OfficePage, answering, escalating, intake, measuring, relay};
 use xacminh_store::Store;
 use xacminh_trust::key::{KeyRing, MasterKey};
 
+use crate::readiness::{self, Parts};
 use crate::settings::Settings;
 
 /// How long a stop may take before what is left is given up (it is stored, or comes again).
@@ -60,23 +62,55 @@ pub(crate) fn keys(settings: &Settings) -> Result<KeyRing> {
     Ok(ring)
 }
 
-/// Runs roles until a signal, then drains.
+/// Runs roles until a signal, then drains. Waits for PostgreSQL and RabbitMQ as long as it takes;
+/// meanwhile the admin port says for what.
 pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
-    let store = store(settings)?;
-    let core = Core::new(store.clone(), keys(settings)?, clock(settings)?, Metrics::new()?).await?;
-    core.ensure_partitions().await?;
+    let (store, keys, clock, metrics) = (store(settings)?, keys(settings)?, clock(settings)?, Metrics::new()?);
+    let rabbitmq_url = settings.rabbitmq.url()?;
+    let (host, port) = crate::play::host_and_port(&rabbitmq_url)?;
+    let rabbitmq_at = format!("{host}:{port}");
     let stop = CancellationToken::new();
     let bus_stop = CancellationToken::new();
-    let bus = Bus::connect(&BusSettings::new(settings.rabbitmq.url()?, "xacminh"), &bus_stop)?;
-
     let listener = TcpListener::bind(settings.admin.listen)
         .await
         .with_context(|| format!("admin.listen {}", settings.admin.listen))?;
     tracing::info!(listen = %listener.local_addr()?, "admin port");
-    let health = Health::new(core.metrics.registry().clone())
-        .with_check("postgresql", watch_store(store.clone(), stop.clone()))
-        .with_check("rabbitmq", watch_bus(&bus, stop.clone()));
+    let bus = Bus::connect(&BusSettings::new(rabbitmq_url, "xacminh"), &bus_stop)?;
+
+    let store_state = readiness::watch_store(store.clone(), stop.clone());
+    let (began, core_began) = watch::channel(None::<Core>);
+    let (started, roles_started) = watch::channel(CheckState::Starting);
+    let parts = Parts {
+        store: store.clone(),
+        store_state: store_state.clone(),
+        bus: bus.clone(),
+        rabbitmq_at: rabbitmq_at.clone(),
+        core: core_began,
+    };
+    let offices = Arc::new(OfficePage::new(store.clone(), clock.clone(), FRESH_FOR));
+    let health = Health::new(metrics.registry().clone())
+        .with_check_at("postgresql", store.address().to_owned(), readiness::check(store_state, |seen| seen.state))
+        .with_check_at("rabbitmq", rabbitmq_at, readiness::check(bus.state(), readiness::of_bus))
+        .with_check("roles", roles_started)
+        .with_parts(Arc::new(move || Box::pin(parts.clone().look())))
+        .with_offices(Arc::new(move || {
+            let offices = offices.clone();
+            Box::pin(async move { offices.text().await })
+        }));
     let admin = tokio::spawn(health::serve(listener, health, stop.clone().cancelled_owned()));
+
+    let core = tokio::select! {
+        core = begin(&store, keys, clock, metrics) => core?,
+        signal = signal() => {
+            signal?;
+            tracing::info!("told to stop before PostgreSQL answered");
+            stop.cancel();
+            bus_stop.cancel();
+            admin.await??;
+            return Ok(());
+        }
+    };
+    began.send_replace(Some(core.clone()));
 
     let mut tasks = JoinSet::new();
     tasks.spawn(core.clone().keep_current(stop.clone()));
@@ -91,6 +125,7 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
         };
     }
     let names: Vec<String> = roles.iter().map(|r| format!("{r:?}").to_lowercase()).collect();
+    started.send_replace(CheckState::Ready);
     tracing::info!(roles = names.join(","), version = core.reference().version, "running");
 
     let ended_early = tokio::select! {
@@ -124,41 +159,30 @@ async fn signal() -> Result<()> {
     Ok(())
 }
 
-fn watch_store(store: Store, stop: CancellationToken) -> watch::Receiver<CheckState> {
-    let (state, receiver) = watch::channel(CheckState::Starting);
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        while !stop.is_cancelled() {
-            tick.tick().await;
-            let answered = tokio::time::timeout(Duration::from_secs(2), store.ping()).await;
-            let ready = matches!(answered, Ok(Ok(())));
-            state.send_if_modified(|s| {
-                let next = if ready { CheckState::Ready } else { CheckState::Failing };
-                std::mem::replace(s, next) != next
-            });
-        }
-    });
-    receiver
-}
-
-fn watch_bus(bus: &Bus, stop: CancellationToken) -> watch::Receiver<CheckState> {
-    let (state, receiver) = watch::channel(CheckState::Starting);
-    let mut line = bus.state();
-    tokio::spawn(async move {
-        loop {
-            let (connected, trouble) = {
-                let now = line.borrow_and_update();
-                (now.is_connected(), now.lasting_trouble().map(ToString::to_string))
-            };
-            if let Some(trouble) = trouble {
-                tracing::error!(trouble, "RabbitMQ cannot be used until somebody changes something");
-            }
-            state.send_replace(if connected { CheckState::Ready } else { CheckState::Failing });
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = line.changed() => if changed.is_err() { return },
+/// What all roles stand on, as soon as PostgreSQL answers. An error is one that waiting will not
+/// mend: a refused login, a missing schema.
+async fn begin(store: &Store, keys: KeyRing, clock: Clock, metrics: Metrics) -> Result<Core> {
+    let keys = Arc::new(keys);
+    let mut delays = Delays::between(Duration::from_millis(200), Duration::from_secs(10));
+    let mut told = String::new();
+    loop {
+        let attempt = async {
+            let core = Core::new(store.clone(), keys.clone(), clock.clone(), metrics.clone()).await?;
+            core.ensure_partitions().await?;
+            Ok::<_, xacminh_services::Error>(core)
+        };
+        match attempt.await {
+            Ok(core) => return Ok(core),
+            Err(error) if !error.is_transient() => return Err(error.into()),
+            Err(error) => {
+                let reason = error.to_string();
+                // Once a reason, not once a try.
+                if reason != told {
+                    tracing::warn!(reason, "waiting for PostgreSQL");
+                    told = reason;
+                }
             }
         }
-    });
-    receiver
+        tokio::time::sleep(delays.next_delay()).await;
+    }
 }

@@ -88,6 +88,15 @@ fn a_divided_unit_has_all_its_successors() {
 }
 
 #[test]
+fn several_candidates_are_said_to_be_several_beside_the_lines_a_program_reads() {
+    let asked = |code| xacminh(&["unit", "resolve", "--today", "2026-11-19", code, "--as-of", "2025-06-01"], &[]);
+    let divided = String::from_utf8_lossy(&asked("00091").stderr).into_owned();
+    assert!(divided.starts_with("ambiguous: 3 units"), "{divided}");
+    let whole = String::from_utf8_lossy(&asked("00112").stderr).into_owned();
+    assert!(whole.is_empty(), "{whole}");
+}
+
+#[test]
 fn the_unit_to_which_all_the_people_went_is_the_only_successor() {
     // Thụy Khuê: all its people to Tây Hồ (00103), some land without people to Ba Đình (00004).
     let said = resolve(&["00112", "--as-of", "2025-06-01"]);

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `/livez` | 200 as long as the process answers at all |
 //! | `/readyz` | 200, or 503 and, in Vietnamese and English, what is not ready |
-//! | `/metrics` | Prometheus text |
+//! | `/readyz?verbose` | the same, then a line a part: what is wrong, since when, what to do |
+//! | `/metrics` | Prometheus text, of the nation |
+//! | `/metrics/offices` | Prometheus text, by office |
 //!
 //! A check is a name and one of three states, both written by programmers: nothing that came in a
 //! message, so no personal data, can get onto these pages. They know no login; the address they
@@ -12,11 +14,12 @@
 
 use std::fmt::Write;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -25,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::parts::{self, Part};
 
 /// How long open connections may take to end once told to stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -40,36 +44,62 @@ pub enum CheckState {
     Failing,
 }
 
+/// Something that is found out when a page is asked for.
+pub type Asked<T> = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = T> + Send>> + Send + Sync>;
+
 /// What the pages are made from: named checks and a registry of metrics.
 #[derive(Clone)]
 pub struct Health {
     checks: Arc<Vec<Check>>,
     registry: Registry,
+    parts: Option<Asked<Vec<Part>>>,
+    offices: Option<Asked<Option<String>>>,
 }
 
 #[derive(Clone)]
 struct Check {
     name: &'static str,
+    at: Option<String>,
     state: watch::Receiver<CheckState>,
 }
 
 impl Health {
     /// Without checks it is always ready.
     pub fn new(registry: Registry) -> Self {
-        Self { checks: Arc::default(), registry }
+        Self { checks: Arc::default(), registry, parts: None, offices: None }
     }
 
     /// Adds a part to watch, such as `postgresql`, `rabbitmq` or `intake`. Whoever holds the sender
     /// keeps it up to date; a dropped sender is a part that stopped.
     #[must_use]
     pub fn with_check(mut self, name: &'static str, state: watch::Receiver<CheckState>) -> Self {
-        Arc::make_mut(&mut self.checks).push(Check { name, state });
+        Arc::make_mut(&mut self.checks).push(Check { name, at: None, state });
         self
     }
 
-    /// The parts that are not ready, in the order they were added.
-    pub fn not_ready(&self) -> Vec<(&'static str, CheckState)> {
-        let states = self.checks.iter().map(|check| (check.name, check.state()));
+    /// The same for a part that is somewhere else: host and port, which the page shows. No login.
+    #[must_use]
+    pub fn with_check_at(mut self, name: &'static str, at: String, state: watch::Receiver<CheckState>) -> Self {
+        Arc::make_mut(&mut self.checks).push(Check { name, at: Some(at), state });
+        self
+    }
+
+    /// What `/readyz?verbose` says of each part. It decides nothing: the checks do.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Asked<Vec<Part>>) -> Self {
+        self.parts = Some(parts);
+        self
+    }
+
+    /// The page of `/metrics/offices`; none when it cannot be made just now.
+    #[must_use]
+    pub fn with_offices(mut self, offices: Asked<Option<String>>) -> Self {
+        self.offices = Some(offices);
+        self
+    }
+
+    fn not_ready(&self) -> Vec<(&Check, CheckState)> {
+        let states = self.checks.iter().map(|check| (check, check.state()));
         states.filter(|(_, state)| *state != CheckState::Ready).collect()
     }
 }
@@ -78,6 +108,13 @@ impl Check {
     fn state(&self) -> CheckState {
         // An error says that the sender is gone, and with it the part it spoke for.
         if self.state.has_changed().is_err() { CheckState::Failing } else { *self.state.borrow() }
+    }
+
+    fn place(&self) -> String {
+        match &self.at {
+            Some(at) => format!("{} ({at})", self.name),
+            None => self.name.to_owned(),
+        }
     }
 }
 
@@ -109,16 +146,40 @@ fn router(health: Health) -> Router {
         .route("/livez", get(async || page(StatusCode::OK, "ok\n".to_owned())))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/metrics/offices", get(offices))
         .fallback(async || page(StatusCode::NOT_FOUND, "Không có trang này.\nNo such page.\n".to_owned()))
         .with_state(health)
 }
 
-async fn readyz(State(health): State<Health>) -> Response {
+async fn readyz(State(health): State<Health>, RawQuery(query): RawQuery) -> Response {
+    let wanted = query.is_some_and(|query| query.split('&').any(|key| key == "verbose" || key == "verbose=true"));
+    // Asked first: it may take a while, and the status is to be that of the moment of the answer.
+    let parts = match &health.parts {
+        Some(ask) if wanted => ask().await,
+        _ => Vec::new(),
+    };
     let not_ready = health.not_ready();
-    if not_ready.is_empty() {
-        return page(StatusCode::OK, "Sẵn sàng.\nReady.\n".to_owned());
+    let (status, mut text) = if not_ready.is_empty() {
+        (StatusCode::OK, "Sẵn sàng.\nReady.\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, sentences(&not_ready))
+    };
+    text.push_str(&parts::lines(&parts));
+    page(status, text)
+}
+
+async fn offices(State(health): State<Health>) -> Response {
+    let text = match &health.offices {
+        Some(ask) => ask().await,
+        None => None,
+    };
+    match text {
+        Some(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        None => {
+            let text = "Chưa lấy được số liệu.\nThe figures cannot be had just now.\n";
+            page(StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
+        }
     }
-    page(StatusCode::SERVICE_UNAVAILABLE, sentences(&not_ready))
 }
 
 async fn metrics(State(health): State<Health>) -> Response {
@@ -137,15 +198,15 @@ fn page(status: StatusCode, text: String) -> Response {
 }
 
 /// All in Vietnamese, then all in English.
-fn sentences(not_ready: &[(&'static str, CheckState)]) -> String {
+fn sentences(not_ready: &[(&Check, CheckState)]) -> String {
     let mut text = String::from("Chưa sẵn sàng:\n");
-    for (name, state) in not_ready {
+    for (check, state) in not_ready {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "- {name}: {}", vietnamese(name, *state));
+        let _ = writeln!(text, "- {}: {}", check.place(), vietnamese(check.name, *state));
     }
     text.push_str("Not ready:\n");
-    for (name, state) in not_ready {
-        let _ = writeln!(text, "- {name}: {}", english(name, *state));
+    for (check, state) in not_ready {
+        let _ = writeln!(text, "- {}: {}", check.place(), english(check.name, *state));
     }
     text
 }
@@ -254,6 +315,48 @@ mod tests {
         let (head, body) = ask(running.at, "GET", "/readyz").await;
         assert!(head.starts_with("http/1.1 503"), "{head}");
         assert!(body.contains("- intake: bộ phận tiếp nhận đang ngừng"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn verbose_adds_a_line_a_part_and_changes_no_status() {
+        let (rabbitmq, line) = watch::channel(CheckState::Ready);
+        let parts = || vec![Part::good("a", "well"), Part::look("b", "look at it"), Part::bad("c", "gone\nfor good")];
+        let health = Health::new(Registry::new())
+            .with_check_at("rabbitmq", "10.0.0.7:5671".to_owned(), line)
+            .with_parts(Arc::new(move || Box::pin(async move { parts() })));
+        let running = start(health).await;
+        let lines = "[+] a: well\n[!] b: look at it\n[-] c: gone for good\n";
+
+        let (head, body) = ask(running.at, "GET", "/readyz?verbose").await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert_eq!(body, format!("Sẵn sàng.\nReady.\n{lines}"));
+        let (_, body) = ask(running.at, "GET", "/readyz?verbosely").await;
+        assert_eq!(body, "Sẵn sàng.\nReady.\n");
+
+        rabbitmq.send(CheckState::Failing).unwrap();
+        let (head, body) = ask(running.at, "GET", "/readyz?a=b&verbose").await;
+        assert!(head.starts_with("http/1.1 503"), "{head}");
+        assert!(body.contains("- rabbitmq (10.0.0.7:5671): RabbitMQ cannot be reached"), "{body}");
+        assert!(body.ends_with(lines), "{body}");
+    }
+
+    #[tokio::test]
+    async fn figures_by_office_have_a_page_of_their_own() {
+        let there = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let asked = there.clone();
+        let offices: Asked<Option<String>> = Arc::new(move || {
+            let text = asked.load(std::sync::atomic::Ordering::Relaxed).then(|| "xacminh_office_x 1\n".to_owned());
+            Box::pin(async move { text })
+        });
+        let running = start(Health::new(Registry::new()).with_offices(offices)).await;
+        let (head, body) = ask(running.at, "GET", "/metrics/offices").await;
+        assert!(head.starts_with("http/1.1 200") && head.contains("version=0.0.4"), "{head}");
+        assert!(body.contains("xacminh_office_x 1\n"), "{body}");
+        let (_, nation) = ask(running.at, "GET", "/metrics").await;
+        assert!(!nation.contains("office"), "{nation}");
+        there.store(false, std::sync::atomic::Ordering::Relaxed);
+        let (head, body) = ask(running.at, "GET", "/metrics/offices").await;
+        assert!(head.starts_with("http/1.1 503") && body.contains("cannot be had"), "{head} {body}");
     }
 
     #[tokio::test]

@@ -2,5 +2,6 @@
 
 mod error;
 pub mod health;
+pub mod parts;
 
 pub use error::Error;

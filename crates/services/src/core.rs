@@ -42,12 +42,17 @@ pub struct Core {
 
 impl Core {
     /// Loads what is in force.
-    pub async fn new(store: Store, keys: KeyRing, clock: Clock, metrics: Metrics) -> Result<Self, Error> {
+    pub async fn new(
+        store: Store,
+        keys: impl Into<Arc<KeyRing>>,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Error> {
         let loaded = reference::load(&mut *store.conn().await?).await?;
         let epoch = store.epoch().await?;
         Ok(Self {
             store,
-            keys: Arc::new(keys),
+            keys: keys.into(),
             clock,
             epoch,
             metrics,

@@ -124,3 +124,105 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use prometheus::core::Collector;
+    use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER};
+    use xacminh_contract::refusal::RefusalCode;
+    use xacminh_domain::request::State;
+    use xacminh_domain::rules::Trigger;
+
+    use super::*;
+
+    /// More series than this on a page, and a Prometheus of the usual size begins to feel it.
+    const MOST_SERIES: usize = 20_000;
+    /// Provinces, and the ministry.
+    const PROVINCES: usize = 35;
+    /// More rungs than any ladder has.
+    const RUNGS: usize = 10;
+
+    /// Every label in use at once.
+    fn full() -> Metrics {
+        let m = Metrics::new().unwrap();
+        for outcome in ["accepted", "refused", "repeated"] {
+            for of in CommandType::ALL.map(CommandType::short).into_iter().chain(["unknown"]) {
+                m.commands.with_label_values(&[of, outcome]).inc();
+            }
+        }
+        for code in RefusalCode::ALL {
+            m.refused.with_label_values(&[code.as_str()]).inc();
+        }
+        for reason in ["no_sender", "sender_unknown", "inbox_gave_up", "not_processed"] {
+            m.parked.with_label_values(&[reason]).inc();
+        }
+        for of in [RECEIPT, REQUEST_DELIVER, ANSWER_DELIVER, NOTICE] {
+            for outcome in ["confirmed", "no_inbox", "unknown"] {
+                m.letters.with_label_values(&[of, outcome]).inc();
+            }
+        }
+        for trigger in Trigger::ALL {
+            for rung in 0..RUNGS {
+                m.rungs.with_label_values(&[trigger.as_str(), &rung.to_string()]).inc();
+            }
+        }
+        for province in (0..PROVINCES).map(|n| format!("{n:02}")) {
+            for state in State::ALL {
+                m.open.with_label_values(&[province.as_str(), state.as_str()]).set(1);
+                m.oldest.with_label_values(&[province.as_str(), state.as_str()]).set(1);
+            }
+            m.overdue.with_label_values(&[&province]).set(1);
+            m.lookup_pending.with_label_values(&[&province]).set(1);
+            for segment in Segment::ALL {
+                for time in ["wall", "working"] {
+                    m.lag.with_label_values(&[segment.as_str(), province.as_str(), time]).observe(1.0);
+                }
+            }
+        }
+        m
+    }
+
+    #[test]
+    fn with_every_label_in_use_the_page_stays_within_its_number_of_series() {
+        let text = prometheus::TextEncoder::new().encode_to_string(&full().registry().gather()).unwrap();
+        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert!(series > PROVINCES * Segment::ALL.len() * 2 * BUCKETS.len(), "{series}: the histograms are in it");
+        assert!(series < MOST_SERIES, "{series}");
+        assert!(!text.contains("office="), "offices have a page of their own");
+    }
+
+    /// Metrics by name with the labels of each.
+    type Known = BTreeMap<String, BTreeSet<String>>;
+
+    fn known() -> Known {
+        let nation = full().registry().gather().into_iter().map(|family| {
+            let labels = family.get_metric()[0].get_label().iter().map(|label| label.name().to_owned());
+            (family.name().to_owned(), labels.collect())
+        });
+        let offices = crate::offices::gauges().unwrap().into_iter().flat_map(|gauge| {
+            gauge
+                .desc()
+                .into_iter()
+                .map(|d| (d.fq_name.clone(), d.variable_labels.iter().cloned().collect()))
+                .collect::<Vec<_>>()
+        });
+        nation.chain(offices).collect()
+    }
+
+    #[test]
+    fn the_page_about_metrics_names_each_with_its_labels_and_no_other() {
+        let words =
+            |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+        let told: Known = include_str!("../../../docs/METRICS.md")
+            .lines()
+            .filter(|line| line.starts_with("| `xacminh_"))
+            .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+            // Name, type, unit, labels, meaning, between two empty cells.
+            .filter(|cells| cells.len() == 7)
+            .map(|cells| (cells[1].trim_matches('`').to_owned(), words(cells[4])))
+            .collect();
+        assert_eq!(told, known());
+    }
+}

@@ -9,6 +9,14 @@ pub enum Error {
     /// PostgreSQL could not be asked, or refused.
     #[error("PostgreSQL: {0}")]
     Sql(#[from] sqlx::Error),
+    /// No connection to PostgreSQL can be had.
+    #[error("PostgreSQL at {address} cannot be reached: {source}")]
+    Unreachable {
+        /// Host, port and database; never a login.
+        address: String,
+        /// What the driver says.
+        source: sqlx::Error,
+    },
     /// The schema could not be brought up to date.
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -41,22 +49,9 @@ pub enum Error {
 
 impl Error {
     /// Trying again later may help: the server is away, busy, or two transactions met.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "every other error of the driver is ours, and stays")]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Sql(error) => match error {
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::WorkerCrashed
-                | sqlx::Error::Protocol(_) => true,
-                sqlx::Error::Database(e) => e.code().is_some_and(|code| {
-                    // Connection, resources, operator intervention, serialization and deadlock.
-                    matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40")
-                }),
-                _ => false,
-            },
+            Self::Sql(source) | Self::Unreachable { source, .. } => is_transient(source),
             Self::Slow(_) => true,
             Self::Migrate(_) | Self::Unreadable { .. } | Self::Sealed(_) | Self::Damaged { .. } | Self::NoReference => {
                 false
@@ -66,5 +61,22 @@ impl Error {
 
     pub(crate) fn unreadable(what: &'static str, why: impl std::fmt::Display) -> Self {
         Self::Unreadable { what, why: why.to_string() }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other error of the driver is ours, and stays")]
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(e) => e.code().is_some_and(|code| {
+            // Connection, resources, operator intervention, serialization and deadlock.
+            matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40")
+        }),
+        _ => false,
     }
 }

@@ -16,6 +16,8 @@ mod time;
 pub mod timer;
 pub mod view;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serializer;
@@ -31,11 +33,16 @@ pub use sqlx::postgres::{PgConnection, PgListener};
 
 /// How long one statement may take, in seconds. PostgreSQL ends it then.
 const STATEMENT_SECONDS: u64 = 30;
+/// How long a single try to connect may take.
+const REACH_LIMIT: Duration = Duration::from_secs(5);
 
 /// The store: a pool of connections to PostgreSQL.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    address: Arc<str>,
+    /// Whether a connection was ever had: before that, a try of its own tells why there is none.
+    reached: Arc<AtomicBool>,
 }
 
 /// A transaction: everything in it happens, or nothing.
@@ -45,13 +52,54 @@ impl Store {
     /// Makes a pool of at most `connections`. Nothing is connected before it is used.
     pub fn connect(url: &str, connections: u32) -> Result<Self, Error> {
         let options: PgConnectOptions = url.parse()?;
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        let address = match options.get_socket() {
+            Some(socket) => format!("{}/{database}", socket.display()),
+            None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
+        };
         let options =
             options.application_name("xacminh").options([("statement_timeout", format!("{STATEMENT_SECONDS}s"))]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
             .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self { pool, address: address.into(), reached: Arc::default() })
+    }
+
+    /// Host, port and database, for people; never a login.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Tries one connection, outside the pool: the error names the address and the cause, where the
+    /// pool would only say after its own time that it had none to give.
+    pub async fn reach(&self) -> Result<(), Error> {
+        let options = self.pool.connect_options();
+        let source = match tokio::time::timeout(REACH_LIMIT, PgConnection::connect_with(&options)).await {
+            Ok(Ok(conn)) => {
+                self.reached.store(true, Ordering::Relaxed);
+                // It was only a question.
+                let _ = conn.close().await;
+                return Ok(());
+            }
+            Ok(Err(source)) => source,
+            Err(_) => std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer").into(),
+        };
+        Err(Error::Unreachable { address: self.address.to_string(), source })
+    }
+
+    /// What the pool gave, or why it has nothing to give.
+    async fn acquired<T>(&self, asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+        if !self.reached.load(Ordering::Relaxed) {
+            self.reach().await?;
+        }
+        match asked.await {
+            Err(sqlx::Error::PoolTimedOut) => {
+                self.reach().await?;
+                Err(sqlx::Error::PoolTimedOut.into())
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Makes an empty database on the server of `url` and gives its address. For throw-away
@@ -69,7 +117,8 @@ impl Store {
 
     /// Brings the schema up to date; migrations are only ever added.
     pub async fn migrate(&self) -> Result<(), Error> {
-        sqlx::migrate!().run(&self.pool).await?;
+        let mut conn = self.conn().await?;
+        sqlx::migrate!().run(&mut *conn).await?;
         Ok(())
     }
 
@@ -79,19 +128,19 @@ impl Store {
         sqlx::query("select ensure_partitions($1, $2)")
             .bind(time::On(first))
             .bind(time::On(last))
-            .execute(&self.pool)
+            .execute(&mut *self.conn().await?)
             .await?;
         Ok(())
     }
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Transaction, Error> {
-        Ok(self.pool.begin().await?)
+        self.acquired(self.pool.begin()).await
     }
 
     /// A connection for reading.
     pub async fn conn(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, Error> {
-        Ok(self.pool.acquire().await?)
+        self.acquired(self.pool.acquire()).await
     }
 
     /// Hears when letters were put into the outbox by any process.
@@ -101,7 +150,7 @@ impl Store {
 
     /// Which life of the store this is.
     pub async fn epoch(&self) -> Result<Uuid, Error> {
-        Ok(query_scalar("select epoch from epoch").fetch_one(&self.pool).await?)
+        Ok(query_scalar("select epoch from epoch").fetch_one(&mut *self.conn().await?).await?)
     }
 
     /// Whether PostgreSQL answers.

@@ -15,7 +15,7 @@ use crate::time::At;
 /// number is part of the store and not a setting.
 pub const SHARDS: i16 = 16;
 /// The first key of a shard's advisory lock.
-const LOCK_SPACE: i32 = 7_226_464;
+pub(crate) const LOCK_SPACE: i32 = 7_226_464;
 /// The channel that wakes relays of other processes. It only wakes; rows are what counts.
 pub const WAKE: &str = "xacminh_outbox";
 

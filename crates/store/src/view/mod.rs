@@ -2,4 +2,6 @@
 
 pub mod lag;
 pub mod late;
+pub mod office;
+pub mod readiness;
 pub mod standing;

@@ -1,0 +1,306 @@
+//! What `/readyz` says: whether PostgreSQL and RabbitMQ are there, and, on demand, every part with
+//! what is wrong, since when, and what to do.
+//!
+//! The words are for an operator who was woken: where it looked, what came back, what it means for
+//! the offices' messages, what to do. Never a login or a password.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::{SignedDuration, Timestamp, tz};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use xacminh_bus::{Bus, BusState, InboxSight, LineState, WORK_QUEUES};
+use xacminh_console::health::CheckState;
+use xacminh_console::parts::Part;
+use xacminh_domain::Date;
+use xacminh_domain::calendar::local_date;
+use xacminh_services::Core;
+use xacminh_store::Store;
+use xacminh_store::outbox::SHARDS;
+use xacminh_store::view::readiness::{self, Place};
+
+/// How long PostgreSQL or RabbitMQ may take to answer a question of ours.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// How often PostgreSQL is asked whether it is there.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+/// A letter that has waited longer than this is worth a look.
+const LETTER_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// Partitions are made two months ahead; with fewer days than these left, nobody makes them.
+const PARTITION_DAYS: i64 = 14;
+
+/// Whether PostgreSQL answers.
+#[derive(Debug, Clone)]
+pub(crate) struct StoreState {
+    /// For the check.
+    pub(crate) state: CheckState,
+    since: SystemTime,
+    why: Option<String>,
+}
+
+/// Asks PostgreSQL again and again whether it is there.
+pub(crate) fn watch_store(store: Store, stop: CancellationToken) -> watch::Receiver<StoreState> {
+    let first = StoreState { state: CheckState::Starting, since: SystemTime::now(), why: None };
+    let (told, receiver) = watch::channel(first);
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(ASK_EVERY);
+        while !stop.is_cancelled() {
+            tick.tick().await;
+            let why = match timeout(ANSWER_LIMIT, store.ping()).await {
+                Ok(Ok(())) => None,
+                // The pool knows no cause; a try of its own does.
+                Ok(Err(_)) | Err(_) => match timeout(ANSWER_LIMIT, store.reach()).await {
+                    Ok(Ok(())) => Some("it takes connections and answers no question in time".to_owned()),
+                    Ok(Err(error)) => Some(cause(&error)),
+                    Err(_) => Some("no answer".to_owned()),
+                },
+            };
+            let state = if why.is_none() { CheckState::Ready } else { CheckState::Failing };
+            told.send_if_modified(|now| {
+                let other = now.state != state;
+                if other {
+                    now.since = SystemTime::now();
+                }
+                (now.state, now.why) = (state, why);
+                other
+            });
+        }
+    });
+    receiver
+}
+
+/// The state of PostgreSQL, or of RabbitMQ, as a check has it.
+pub(crate) fn check<T: Clone + Send + Sync + 'static>(
+    mut of: watch::Receiver<T>,
+    state: impl Fn(&T) -> CheckState + Send + 'static,
+) -> watch::Receiver<CheckState> {
+    let (told, receiver) = watch::channel(state(&of.borrow()));
+    tokio::spawn(async move {
+        // The sender goes with the process, or when the part ends: then the check fails.
+        while of.changed().await.is_ok() {
+            let now = state(&of.borrow_and_update());
+            told.send_if_modified(|was| std::mem::replace(was, now) != now);
+        }
+    });
+    receiver
+}
+
+/// Whether RabbitMQ can be used, both ways.
+pub(crate) fn of_bus(state: &BusState) -> CheckState {
+    if let Some(trouble) = state.lasting_trouble() {
+        tracing::error!(%trouble, "RabbitMQ cannot be used until somebody changes something");
+    }
+    if state.is_connected() { CheckState::Ready } else { CheckState::Failing }
+}
+
+/// Everything that the long page asks.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) store_state: watch::Receiver<StoreState>,
+    pub(crate) bus: Bus,
+    /// Host and port of RabbitMQ.
+    pub(crate) rabbitmq_at: String,
+    /// There once PostgreSQL answered and the roles could begin.
+    pub(crate) core: watch::Receiver<Option<Core>>,
+}
+
+impl Parts {
+    /// Every part, as it is now.
+    pub(crate) async fn look(self) -> Vec<Part> {
+        let now = SystemTime::now();
+        let store_state = self.store_state.borrow().clone();
+        let bus = self.bus.state().borrow().clone();
+        let core = self.core.borrow().clone();
+        let mut parts = vec![postgresql(&store_state, self.store.address(), now)];
+        parts.extend(rabbitmq(&bus, &self.rabbitmq_at, now));
+        parts.push(reference(core.as_ref().map(|core| core.reference().version.clone())));
+        let asked = async { readiness::place(&mut *self.store.conn().await?).await };
+        if store_state.state == CheckState::Ready
+            && let Some(core) = core
+            && let Ok(Ok(place)) = timeout(ANSWER_LIMIT, asked).await
+        {
+            parts.extend(in_place(&place, core.clock.now()));
+        }
+        let queues = WORK_QUEUES.map(ToOwned::to_owned);
+        if let Ok(Ok(sights)) = timeout(ANSWER_LIMIT, self.bus.inbox_probe().look(&queues)).await {
+            parts.push(readers(&WORK_QUEUES, &sights));
+        }
+        parts
+    }
+}
+
+fn postgresql(seen: &StoreState, at: &str, now: SystemTime) -> Part {
+    const NAME: &str = "postgresql";
+    match (seen.state, &seen.why) {
+        (CheckState::Ready, _) => Part::good(NAME, format!("{at} answers, since {}", since(seen.since, now))),
+        (CheckState::Starting, _) => Part::bad(NAME, format!("{at} is being asked for the first time")),
+        (CheckState::Failing, why) => Part::bad(
+            NAME,
+            format!(
+                "{at} cannot be used since {} ({}). Nothing can be stored; what offices send waits in RabbitMQ and is \
+                 not lost. Start PostgreSQL, or mend the way to it (postgresql.url); the broker goes on by itself.",
+                since(seen.since, now),
+                why.as_deref().unwrap_or("no cause is known"),
+            ),
+        ),
+    }
+}
+
+fn rabbitmq(state: &BusState, at: &str, now: SystemTime) -> [Part; 3] {
+    let line = |name, line: &LineState, meaning: &str| {
+        if line.connected {
+            return Part::good(name, format!("{at} connected, since {}", since(line.since, now)));
+        }
+        let (why, todo) = match &line.trouble {
+            Some(trouble) if !trouble.is_transient() => {
+                (cause(trouble), "Waiting will not mend this: correct rabbitmq.url, the login or its rights")
+            }
+            Some(trouble) => (cause(trouble), "Start RabbitMQ, or mend the way to it (rabbitmq.url)"),
+            None => ("no cause is known".to_owned(), "Start RabbitMQ, or mend the way to it (rabbitmq.url)"),
+        };
+        let since = since(line.since, now);
+        Part::bad(
+            name,
+            format!("{at} cannot be used since {since} ({why}). {meaning} {todo}; the broker goes on by itself."),
+        )
+    };
+    let publishing =
+        line("rabbitmq publish", &state.publishing, "Letters to offices wait in PostgreSQL, none is lost.");
+    let consuming = line(
+        "rabbitmq consume",
+        &state.consuming,
+        "Nothing is taken from offices; what RabbitMQ has confirmed to them waits there.",
+    );
+    let blocked = match &state.publishing.blocked {
+        Some(words) => Part::look(
+            "rabbitmq blocked",
+            format!(
+                "RabbitMQ takes no messages ({words}). Letters to offices wait in PostgreSQL, none is lost; offices \
+                 cannot send either. Give RabbitMQ disk space or memory (`rabbitmq-diagnostics alarms` says which); it \
+                 goes on by itself."
+            ),
+        ),
+        None if state.publishing.connected => Part::good("rabbitmq blocked", "no, RabbitMQ takes messages"),
+        None => Part::look("rabbitmq blocked", "not known without a connection"),
+    };
+    [publishing, consuming, blocked]
+}
+
+fn reference(version: Option<String>) -> Part {
+    match version {
+        Some(version) => Part::good("reference data", format!("version {version} is in force")),
+        None => Part::bad("reference data", "not read yet: the roles begin as soon as PostgreSQL answers"),
+    }
+}
+
+fn in_place(place: &Place, now: Timestamp) -> [Part; 3] {
+    let all = i64::from(SHARDS);
+    let shards = if place.shards_held >= all {
+        Part::good("shards", format!("all {all} are held by a relay"))
+    } else {
+        Part::look(
+            "shards",
+            format!(
+                "{} of {all} are held by a relay; the letters of the others wait, none is lost. A relay that has just \
+                 started takes them within some seconds; if this stays, start a process with the role relay.",
+                place.shards_held
+            ),
+        )
+    };
+    let letters = match place.oldest_letter {
+        None => Part::good("outbox", "no letter waits"),
+        Some(oldest) if now.duration_since(oldest) <= LETTER_PATIENCE => Part::good(
+            "outbox",
+            format!("{} letters wait, the oldest for {}", place.letters, age(now.duration_since(oldest))),
+        ),
+        Some(oldest) => Part::look(
+            "outbox",
+            format!(
+                "{} letters wait, the oldest since {} (for {}). None is lost. See the lines of RabbitMQ and the shards; \
+                 if those are well, an office has no inbox or its letter cannot be opened: the log names it.",
+                place.letters,
+                local(oldest),
+                age(now.duration_since(oldest)),
+            ),
+        ),
+    };
+    [shards, letters, partitions(place.partitions_until, local_date(now))]
+}
+
+fn partitions(until: Option<Date>, today: Date) -> Part {
+    const NAME: &str = "partitions";
+    let todo = "A running process makes them two months ahead: look in its log for why it cannot.";
+    match until {
+        Some(until) if until > today.saturating_add(SignedDuration::from_hours(24 * PARTITION_DAYS)) => {
+            Part::good(NAME, format!("there for messages of the days before {until}"))
+        }
+        Some(until) => Part::look(
+            NAME,
+            format!("there only for messages of the days before {until}; later ones could not be stored. {todo}"),
+        ),
+        None => Part::look(NAME, format!("there are none, so no message can be stored. {todo}")),
+    }
+}
+
+/// Who reads the work queues. Those for what nobody knows are the intake's too.
+fn readers(queues: &[&str], sights: &[InboxSight]) -> Part {
+    const NAME: &str = "work queues";
+    let mut told = Vec::new();
+    let mut unread = Vec::new();
+    for (queue, sight) in queues.iter().zip(sights) {
+        let short = queue.trim_start_matches("xacminh.work.");
+        match sight {
+            InboxSight::There { consumers: 0, waiting } => unread.push(format!("{short} ({waiting} waiting)")),
+            InboxSight::There { consumers, waiting } => {
+                told.push(format!("{short} {consumers} readers, {waiting} waiting"));
+            }
+            InboxSight::Missing => unread.push(format!("{short} (there is no such queue)")),
+        }
+    }
+    if unread.is_empty() {
+        return Part::good(NAME, told.join("; "));
+    }
+    Part::look(
+        NAME,
+        format!(
+            "nobody reads {}; what lies there waits, none is lost. Start a process with the role answering for \
+             answering, with the role intake for the others.",
+            unread.join(", ")
+        ),
+    )
+}
+
+/// The innermost cause in the words of whoever gave it: the rest says what the page says anyway.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut inmost = error;
+    while let Some(source) = inmost.source() {
+        inmost = source;
+    }
+    inmost.to_string()
+}
+
+fn since(from: SystemTime, now: SystemTime) -> String {
+    let lasted = now.duration_since(from).unwrap_or_default();
+    let at = Timestamp::try_from(from).map_or_else(|_| "an unknown time".to_owned(), local);
+    format!("{at} (for {})", age(SignedDuration::try_from(lasted).unwrap_or(SignedDuration::MAX)))
+}
+
+/// An instant in Vietnam.
+fn local(at: Timestamp) -> String {
+    tz::offset(7).to_datetime(at).strftime("%Y-%m-%d %H:%M:%S +07:00").to_string()
+}
+
+fn age(lasted: SignedDuration) -> String {
+    let seconds = lasted.as_secs().max(0);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+#[path = "readiness_tests.rs"]
+mod tests;

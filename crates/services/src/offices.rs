@@ -1,0 +1,144 @@
+//! Figures by office: a page of its own, since 3,354 offices would drown the nation's figures.
+//!
+//! Made when it is asked for, and kept for some seconds: however many ask at once, the store is
+//! asked once. Only offices that have something in hand are on it.
+
+use std::time::{Duration, Instant};
+
+use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
+use tokio::sync::Mutex;
+use xacminh_clock::Clock;
+use xacminh_domain::Timestamp;
+use xacminh_store::Store;
+use xacminh_store::view::office::{self, InHand};
+
+/// How long the page is given out before the store is asked again.
+pub const FRESH_FOR: Duration = Duration::from_secs(5);
+
+/// Name and help of each figure of an office, in the order of [`figures`].
+const FIGURES: [(&str, &str); 5] = [
+    ("xacminh_office_requests_open", "Requests the office has not answered."),
+    ("xacminh_office_requests_overdue", "Requests of the office beyond their answer due."),
+    ("xacminh_office_requests_in_flight", "Requests sent to the office and not yet received by its system."),
+    ("xacminh_office_answers_unread", "Answers to the office that nobody there has read."),
+    ("xacminh_office_requests_oldest_age_seconds", "Age of the office's oldest unanswered request."),
+];
+const LABELS: [&str; 2] = ["office", "province"];
+
+/// The figures of an office at `now`. No open request, no age: a 0 would say that one has just come.
+fn figures(row: &InHand, now: Timestamp) -> [Option<i64>; FIGURES.len()] {
+    let age = row.oldest.map(|since| now.duration_since(since).as_secs().max(0));
+    [Some(row.open), Some(row.overdue), Some(row.in_flight), Some(row.unread), age]
+}
+
+/// The page of figures by office.
+pub struct OfficePage {
+    store: Store,
+    clock: Clock,
+    fresh_for: Duration,
+    // Held while the store is asked, so that others wait for that answer and do not ask as well.
+    last: Mutex<Option<(Instant, Option<String>)>>,
+}
+
+impl OfficePage {
+    /// A page that is given out for so long before it is made anew.
+    pub fn new(store: Store, clock: Clock, fresh_for: Duration) -> Self {
+        Self { store, clock, fresh_for, last: Mutex::default() }
+    }
+
+    /// The page as Prometheus reads it; none when the store cannot be asked, which is logged here
+    /// and remembered as long as a page is.
+    pub async fn text(&self) -> Option<String> {
+        let mut last = self.last.lock().await;
+        if let Some((made, text)) = &*last
+            && made.elapsed() < self.fresh_for
+        {
+            return text.clone();
+        }
+        let text = match self.make().await {
+            Ok(text) => Some(text),
+            Err(error) => {
+                tracing::warn!(error, "the figures by office cannot be given");
+                None
+            }
+        };
+        *last = Some((Instant::now(), text.clone()));
+        text
+    }
+
+    async fn make(&self) -> Result<String, String> {
+        let now = self.clock.now();
+        let asked = async { office::in_hand(&mut *self.store.conn().await?, now).await };
+        let offices = asked.await.map_err(|error| error.to_string())?;
+        written(&offices, now).map_err(|error| error.to_string())
+    }
+}
+
+/// Empty gauges for each figure.
+pub(crate) fn gauges() -> Result<Vec<IntGaugeVec>, prometheus::Error> {
+    FIGURES.iter().map(|(name, help)| IntGaugeVec::new(Opts::new(*name, *help), &LABELS)).collect()
+}
+
+fn written(offices: &[InHand], now: Timestamp) -> Result<String, prometheus::Error> {
+    let registry = Registry::new();
+    let gauges = gauges()?;
+    for gauge in &gauges {
+        registry.register(Box::new(gauge.clone()))?;
+    }
+    for row in offices {
+        for (gauge, figure) in gauges.iter().zip(figures(row, now)) {
+            if let Some(figure) = figure {
+                gauge.with_label_values(&[row.office.as_str(), row.province.as_str()]).set(figure);
+            }
+        }
+    }
+    TextEncoder::new().encode_to_string(&registry.gather())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More series than this on a page, and a Prometheus of the usual size begins to feel it.
+    const MOST_SERIES: usize = 20_000;
+    /// Offices of the registry: `data/offices/offices.csv`.
+    const OFFICES: usize = 3_354;
+
+    #[test]
+    fn with_every_office_busy_the_page_stays_within_its_number_of_series() {
+        let now: Timestamp = "2026-11-19T08:00:00+07:00".parse().unwrap();
+        let offices: Vec<InHand> = (0..OFFICES)
+            .map(|n| InHand {
+                office: format!("vp{n:06}"),
+                province: format!("{:02}", n % 34),
+                open: 1,
+                overdue: 1,
+                oldest: Some(now - jiff::SignedDuration::from_secs(90)),
+                in_flight: 1,
+                unread: 1,
+            })
+            .collect();
+        let text = written(&offices, now).unwrap();
+        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(series, 5 * OFFICES);
+        assert!(series < MOST_SERIES, "{series}");
+        assert!(text.contains("xacminh_office_requests_oldest_age_seconds{office=\"vp000000\",province=\"00\"} 90\n"));
+    }
+
+    #[test]
+    fn an_office_with_nothing_but_unread_answers_has_no_age() {
+        let now: Timestamp = "2026-11-19T08:00:00+07:00".parse().unwrap();
+        let only_unread = InHand {
+            office: "vpaaaaaa".to_owned(),
+            province: "01".to_owned(),
+            open: 0,
+            overdue: 0,
+            oldest: None,
+            in_flight: 0,
+            unread: 2,
+        };
+        let text = written(&[only_unread], now).unwrap();
+        assert!(text.contains("xacminh_office_answers_unread{office=\"vpaaaaaa\",province=\"01\"} 2\n"), "{text}");
+        assert!(!text.contains("age_seconds{"), "{text}");
+    }
+}

@@ -1,0 +1,47 @@
+//! Whether all is in place for the work to go on: asked when an operator looks.
+
+use sqlx::postgres::PgConnection;
+use sqlx::{Row, query};
+use xacminh_domain::{Date, Timestamp};
+
+use crate::error::Error;
+use crate::outbox::LOCK_SPACE;
+use crate::time::{At, On};
+
+/// What an operator wants to know of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// How many shards of the outbox some relay holds, of whichever process.
+    pub shards_held: i64,
+    /// How many letters wait to leave.
+    pub letters: i64,
+    /// Since when the oldest of them waits.
+    pub oldest_letter: Option<Timestamp>,
+    /// The first day for whose messages there is no partition; none if there is no partition.
+    pub partitions_until: Option<Date>,
+}
+
+/// What is in place now.
+pub async fn place(conn: &mut PgConnection) -> Result<Place, Error> {
+    // The partitions' names are those of `ensure_partitions`: the month of their ids.
+    let row = query(
+        "select
+             (select count(*) from pg_locks where locktype = 'advisory' and granted and objsubid = 2
+                 and classid = $1::bigint::oid
+                 and database = (select oid from pg_database where datname = current_database())) as shards_held,
+             (select count(*) from outbox) as letters,
+             (select min(created_at) from outbox) as oldest_letter,
+             (select (to_date(max(substr(c.relname, 8)), 'YYYYMM') + interval '1 month')::date
+                 from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                 where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{6}$') as partitions_until",
+    )
+    .bind(i64::from(LOCK_SPACE))
+    .fetch_one(conn)
+    .await?;
+    Ok(Place {
+        shards_held: row.try_get("shards_held")?,
+        letters: row.try_get("letters")?,
+        oldest_letter: row.try_get::<Option<At>, _>("oldest_letter")?.map(|at| at.0),
+        partitions_until: row.try_get::<Option<On>, _>("partitions_until")?.map(|on| on.0),
+    })
+}
