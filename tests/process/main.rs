@@ -4,10 +4,13 @@
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
 //! because the virtual hosts of a RabbitMQ share their logins.
 
+mod abort;
 mod access;
 mod admin;
+mod copies;
 mod kill;
 mod leak;
 mod office;
 mod product;
 mod python;
+mod stop;

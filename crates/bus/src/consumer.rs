@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -60,25 +60,61 @@ pub struct BatchConsumer {
     /// may drop the future of [`BatchConsumer::next_batch`] without losing them.
     collecting: Vec<Delivery>,
     delays: Delays,
+    /// Told to stop: no more is asked for, and what is here already is still handed on.
+    draining: bool,
+    /// Nothing is left of what was here.
+    ended: bool,
 }
 
 impl BatchConsumer {
     pub(crate) fn new(bus: Bus, line: Line, settings: ConsumerSettings, stop: CancellationToken) -> Self {
         let delays = Delays::between(Duration::from_millis(100), Duration::from_secs(5));
-        Self { bus, line, settings, stop, opened: None, collecting: Vec::new(), delays }
+        Self { bus, line, settings, stop, opened: None, collecting: Vec::new(), delays, draining: false, ended: false }
     }
 
     /// The next messages: at least one, at most the settings' number, in the queue's order. Waits
-    /// as long as it takes, over lost connections too; nothing only after `stop`.
+    /// as long as it takes, over lost connections too. After `stop` RabbitMQ is told to send no
+    /// more, and what it had sent ahead still comes; then nothing. So a clean stop gives nothing
+    /// back to the queue.
     pub async fn next_batch(&mut self) -> Option<Batch> {
         let (stop, shutdown) = (self.stop.clone(), self.bus.stopped().clone());
-        tokio::select! {
-            // Stopping comes first, or a full queue would never let it be seen.
-            biased;
-            () = stop.cancelled() => None,
-            () = shutdown.cancelled() => None,
-            batch = self.collect() => Some(batch),
+        if !self.draining {
+            tokio::select! {
+                // Stopping comes first, or a full queue would never let it be seen.
+                biased;
+                () = shutdown.cancelled() => return None,
+                () = stop.cancelled() => {}
+                batch = self.collect() => return Some(batch),
+            }
+            self.draining = true;
+            if let Some(opened) = &self.opened {
+                let tag = opened.stream.tag();
+                // If that fails the channel is gone, and with it what it had brought.
+                let _ = opened.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
+            }
         }
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => None,
+            batch = self.rest() => batch,
+        }
+    }
+
+    /// What was sent ahead before the consumer was cancelled.
+    async fn rest(&mut self) -> Option<Batch> {
+        let most = usize::from(self.settings.batch.max(1));
+        let opened = self.opened.as_mut().filter(|o| o.channel.status().connected() && !lock(&o.open).abandoned)?;
+        // A stream that has ended says so once.
+        while self.collecting.len() < most && !self.ended {
+            match opened.stream.next().await {
+                Some(Ok(delivery)) => self.collecting.push(Delivery::from_lapin(delivery)),
+                Some(Err(_)) | None => self.ended = true,
+            }
+        }
+        if self.collecting.is_empty() {
+            return None;
+        }
+        Some(Batch::new(std::mem::take(&mut self.collecting), opened.channel.clone(), opened.open.clone()))
     }
 
     async fn collect(&mut self) -> Batch {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 mod fault;
 
 /// Variables of this project that are no settings of the program.
-const NOT_SETTINGS: [&str; 3] = ["XACMINH_TEST_", "XACMINH_SERVERS_", "XACMINH_DEMO_"];
+const NOT_SETTINGS: [&str; 4] = ["XACMINH_TEST_", "XACMINH_SERVERS_", "XACMINH_DEMO_", "XACMINH_ABORT_AT"];
 
 /// All settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -11,6 +11,7 @@ use xacminh_store::notice::{self, Leaving};
 use xacminh_store::outbox;
 use xacminh_store::reference::Reference;
 
+use crate::abort_point::AbortPoint;
 use crate::composing;
 use crate::core::Core;
 use crate::error::Error;
@@ -42,6 +43,7 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
         }
     }
     outbox::put(&mut tx, &core.keys, &letters).await?;
+    AbortPoint::BeforeDigest.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     core.outbox.notify_waiters();
     Ok(count)

@@ -22,6 +22,7 @@ use xacminh_store::outage::{self, Outage};
 use xacminh_store::reference::Reference;
 use xacminh_store::{request, timer};
 
+use crate::abort_point::AbortPoint;
 use crate::core::{Core, climb};
 use crate::digest;
 use crate::disposition::{self, Disposition};
@@ -133,6 +134,7 @@ async fn fire_some(core: &Core, probe: &InboxProbe, due: &[RequestId]) -> Result
     let changed: Vec<_> = requests.values().collect();
     request::update(&mut tx, &changed).await?;
     timer::set(&mut tx, &timers).await?;
+    AbortPoint::BeforeFired.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     count(core, &fired);
     Ok(timers.len())

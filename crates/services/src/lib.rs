@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod abort_point;
 pub mod answering;
 mod composing;
 mod core;
@@ -19,6 +20,7 @@ mod rooms;
 mod sending_again;
 pub mod taking;
 
+pub use abort_point::AbortPoint;
 pub use core::Core;
 pub use error::Error;
 pub use metrics::Metrics;

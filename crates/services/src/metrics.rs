@@ -18,6 +18,7 @@ pub struct Metrics {
     pub(crate) parked: IntCounterVec,
     pub(crate) letters: IntCounterVec,
     pub(crate) sent_again: IntCounter,
+    pub(crate) redelivered: IntCounter,
     pub(crate) rungs: IntCounterVec,
     pub(crate) lookup_pending: IntGaugeVec,
     pub(crate) open: IntGaugeVec,
@@ -55,6 +56,11 @@ impl Metrics {
             "Requests sent again because the home office's system took them and never confirmed.",
         )?;
         registry.register(Box::new(sent_again.clone()))?;
+        let redelivered = IntCounter::new(
+            "xacminh_redelivered_total",
+            "Commands that RabbitMQ gave again because whoever had them did not acknowledge.",
+        )?;
+        registry.register(Box::new(redelivered.clone()))?;
         let lag = HistogramVec::new(
             HistogramOpts::new("xacminh_lag_seconds", "Time a request spent in a segment of its way, by H's province.")
                 .buckets(BUCKETS.to_vec()),
@@ -71,6 +77,7 @@ impl Metrics {
                 &["type", "outcome"],
             )?,
             sent_again,
+            redelivered,
             rungs: counter("xacminh_rungs_total", "Rungs that fired.", &["trigger", "rung"])?,
             open: gauges("xacminh_requests_open", "Requests in life.", &["province", "state"])?,
             overdue: gauges("xacminh_requests_overdue", "Requests beyond their answer due.", &["province"])?,

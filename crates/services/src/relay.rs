@@ -27,6 +27,7 @@ use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
 use xacminh_store::reference::Reference;
 use xacminh_store::{PgConnection, delivery, outage, request, timer};
 
+use crate::abort_point::AbortPoint;
 use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
@@ -114,6 +115,7 @@ impl<'a> Lane<'a> {
                 continue;
             }
             let outgoing = waiting.iter().map(|w| letter(self.core, w)).collect();
+            AbortPoint::BeforePublish.reach();
             let outcomes = self.publisher.publish_all(outgoing).await;
             let mut confirmed = Vec::with_capacity(waiting.len());
             let mut unknown = false;
@@ -135,6 +137,7 @@ impl<'a> Lane<'a> {
                 };
                 self.count(&waiting, word);
             }
+            AbortPoint::BeforeMark.reach();
             mark_all(self.core, &mut self.conn, &confirmed).await?;
             for waiting in &confirmed {
                 if matches!(waiting.place, Place::Delivery(_)) {

@@ -25,6 +25,7 @@ use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
 use xacminh_store::{delivery, ledger, outbox, person, request, timer};
 
+use crate::abort_point::AbortPoint;
 use crate::composing::{self, Receipts};
 use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
@@ -45,6 +46,7 @@ async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &Cance
     loop {
         let error = match take(core, queue, &batch.deliveries).await {
             Ok(()) => {
+                AbortPoint::BeforeAck.reach();
                 acknowledge(batch.ack_all().await);
                 return;
             }
@@ -134,6 +136,8 @@ enum Back {
 pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Result<(), Error> {
     let now = core.clock.now();
     let reference = core.reference();
+    let redelivered = deliveries.iter().filter(|d| d.properties.redelivered).count();
+    core.metrics.redelivered.inc_by(u64::try_from(redelivered).unwrap_or(0));
     let mut parked_now = Vec::new();
     let mut reads = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -258,6 +262,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     outbox::put(&mut tx, &core.keys, &done.letters).await?;
     delivery::put(&mut tx, &core.keys, &done.deliveries).await?;
     let confirmed = delivery::end(&mut tx, &heard_of(&done.seen)).await?;
+    AbortPoint::BeforeCommit.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
 
     if !done.letters.is_empty() || !done.deliveries.is_empty() || confirmed > 0 {

@@ -95,6 +95,14 @@ impl ChildProcess {
         }
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(mut self, within: Duration) -> Result<ExitStatus> {
+        match timeout(within, self.child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => bail!("still there after {within:?}, said:\n{}", self.said().join("\n")),
+        }
+    }
+
     /// `kill -9`: without a chance to tidy up. Returns when it is gone.
     pub async fn kill_9(mut self) -> Result<()> {
         self.child.kill().await.context("killing")
