@@ -4,14 +4,14 @@ SHELL := bash
 .DEFAULT_GOAL := help
 SERVERS := .run/servers
 DENY := PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked
-DEMO_ARGS := $(if $(KEEP),--keep)
+DEMO_ARGS := $(if $(KEEP),--keep) $(if $(CHAOS),--chaos $(CHAOS))
 
 .PHONY: help demo down test check audit fmt schemas
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## plays three stories and a nation on private servers (KEEP=1 leaves it running)
+demo: ## plays three stories and a nation on private servers (KEEP=1 leaves it running, CHAOS=10 kills ten times)
 	@deploy/demo $(DEMO_ARGS)
 
 down: ## ends what the demo and the tests left running

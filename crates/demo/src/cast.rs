@@ -19,19 +19,18 @@ use xacminh_domain::id::{OfficeId, RequestId};
 
 use crate::client::{Arrival, Client, Crew};
 use crate::driver::Cast;
+use crate::killing::{Killing, Moment};
 use crate::ledger::Arrived;
-use crate::plan::{CUTS, KILL, Plan, Repeat};
+use crate::plan::{CUTS, Plan, Repeat};
 use crate::show::Show;
 use crate::table::{A_DAY, SESSIONS, clock_face};
-use crate::world::HomeOffice;
+use crate::world::{HomeOffice, InHand};
 
 /// How many submits and how many commands at all a second, in an ordinary half-day.
 const SUBMITS: f64 = 250.0;
 const COMMANDS: f64 = 1_000.0;
-/// How much faster it goes when the product is to be killed.
+/// How much faster it goes when something is to be killed.
 const RUSH: f64 = 8.0;
-/// How many commands must be under way before the product is killed.
-const THICK: usize = 2_000;
 
 /// One thing that somebody is going to do. The number is the request's place in the plan.
 #[derive(Debug, Clone, Copy)]
@@ -68,17 +67,6 @@ pub(crate) struct Counts {
     activity: u64,
 }
 
-/// How it was when the product was killed.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Killed {
-    /// When, in real time.
-    pub(crate) at: Option<std::time::Instant>,
-    /// How much was under way.
-    pub(crate) in_flight: usize,
-    /// How long nobody served, in milliseconds.
-    pub(crate) away_ms: u64,
-}
-
 /// Everybody.
 pub(crate) struct Stage<'n> {
     pub(crate) homes: &'n [HomeOffice],
@@ -90,7 +78,7 @@ pub(crate) struct Stage<'n> {
     pub(crate) ambiguous: Home,
     pub(crate) show: Show,
     pub(crate) counts: Counts,
-    pub(crate) killed: Killed,
+    pub(crate) killing: Killing,
     /// The half-day it is.
     pub(crate) session: usize,
     /// What is to be done in half-days to come.
@@ -126,6 +114,7 @@ impl<'n> Stage<'n> {
         crew: Crew,
         rng: StdRng,
         ambiguous: Home,
+        killing: Killing,
     ) -> Self {
         let mut agenda: Vec<Vec<Step>> = vec![Vec::new(); SESSIONS];
         for (i, planned) in plan.requests.iter().enumerate() {
@@ -147,7 +136,7 @@ impl<'n> Stage<'n> {
             ambiguous,
             show: Show::new(),
             counts: Counts::default(),
-            killed: Killed::default(),
+            killing,
             session: 0,
             agenda,
             due: BTreeMap::new(),
@@ -172,7 +161,8 @@ impl<'n> Stage<'n> {
         steps.shuffle(&mut self.rng);
         self.planned = steps.len();
         let submits = steps.iter().filter(|step| matches!(step, Step::Submit(_))).count();
-        let rush = if session == KILL { RUSH } else { 1.0 };
+        let rush = if self.killing.is_rush(session) { RUSH } else { 1.0 };
+        self.killing.session();
         let seconds = (real(submits) / SUBMITS).max(real(steps.len()) / COMMANDS) / rush;
         let begin = Instant::now();
         let count = real(steps.len().max(1));
@@ -276,6 +266,15 @@ impl<'n> Stage<'n> {
         }
     }
 
+    fn moment(&self) -> Moment {
+        Moment {
+            session: self.session,
+            planned: self.planned,
+            under_way: self.in_flight(),
+            all_done: self.due.is_empty(),
+        }
+    }
+
     /// Everything that is on its way somewhere, as far as clients know.
     fn in_flight(&self) -> usize {
         let tally = &self.crew.tally;
@@ -337,30 +336,31 @@ impl Cast for Stage<'_> {
         self.answers_awaited.clear();
     }
 
-    fn wants_kill(&mut self) -> bool {
-        if self.session != KILL || self.killed.at.is_some() || self.planned == 0 {
-            return false;
-        }
-        let in_flight = self.in_flight();
-        let thick = THICK.min(self.planned / 2);
-        let now = in_flight >= thick.max(1) || (self.due.is_empty() && in_flight > 0);
-        if now {
-            self.killed = Killed { at: Some(std::time::Instant::now()), in_flight, away_ms: 0 };
-        }
-        now
+    fn seeks_kill(&self) -> bool {
+        self.killing.seeks(self.moment())
+    }
+
+    fn kills(&mut self, in_hand: InHand) -> Option<usize> {
+        let at = clock_face(self.crew.clock.now());
+        self.killing.choose(in_hand, self.moment(), at)
     }
 
     fn product_runs(&mut self, runs: bool) {
-        let since = self.killed.at.map(|at| at.elapsed().as_millis());
         let in_flight = self.in_flight();
         if runs {
-            self.killed.away_ms = since.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
+            self.killing.runs_again(&mut self.rng);
+        }
+        let Some(kill) = self.killing.last() else { return };
+        if runs {
             self.show.line(format_args!(
-                "    it runs again after {} ms; {in_flight} messages waited for it",
-                self.killed.away_ms
+                "    {} runs again after {} ms; {in_flight} messages under way",
+                kill.process, kill.away_ms
             ));
         } else {
-            self.show.line(format_args!("    kill -9 of xacminh, with {} messages under way", self.killed.in_flight));
+            self.show.line(format_args!(
+                "    kill -9 of {}, with {} messages under way, {} of them ready in the work queues, {} in the outbox",
+                kill.process, kill.under_way, kill.in_hand.ready, kill.in_hand.outbox
+            ));
             for client in self.clients.values() {
                 client.ledger().disturb();
             }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 use xacminh_domain::id::OfficeId;
 
 use crate::client::{Arrival, Crew};
-use crate::world::{Standing, World};
+use crate::world::{InHand, Standing, World};
 
 /// How often the product is asked what it still has in hand.
 const POLL: Duration = Duration::from_millis(30);
@@ -33,11 +33,15 @@ pub(crate) trait Cast: Send {
     fn expects(&self) -> usize;
     /// They do not wait for these any longer.
     fn gives_up(&mut self);
-    /// Now is the moment to kill the product; asked again and again, true once.
-    fn wants_kill(&mut self) -> bool {
+    /// It may be the moment to kill a process of the product; asked again and again.
+    fn seeks_kill(&self) -> bool {
         false
     }
-    /// The product was killed, or runs again.
+    /// Which one to kill, if any, when the product has this in hand.
+    fn kills(&mut self, _in_hand: InHand) -> Option<usize> {
+        None
+    }
+    /// It was killed, or runs again.
     fn product_runs(&mut self, _runs: bool) {}
     /// A second of real time passed.
     fn second(&mut self) {}
@@ -87,10 +91,13 @@ impl<'w, W: World> Driver<'w, W> {
                 cast.arrived(arrival)?;
             }
             let next = cast.act()?;
-            if cast.wants_kill() {
-                self.world.kill_9().await?;
+            if restart.is_none()
+                && cast.seeks_kill()
+                && let Some(process) = cast.kills(self.world.in_hand().await?)
+            {
+                self.world.kill_9(process).await?;
                 cast.product_runs(false);
-                restart = Some(Box::pin(self.world.restart()));
+                restart = Some(Box::pin(self.world.restart(process)));
             }
             let clients_rest = next.is_none() && restart.is_none() && self.under_way() == (0, 0);
             if !clients_rest {

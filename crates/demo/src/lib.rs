@@ -7,6 +7,7 @@ mod cut;
 mod deeds;
 mod driver;
 mod forms;
+mod killing;
 mod ledger;
 pub mod line;
 mod nation;
@@ -22,8 +23,9 @@ mod world;
 mod zipf;
 
 pub use check::Sum;
+pub use killing::Kill;
 pub use nation::nation;
 pub use report::{Notices, Report};
 pub use stories::stories;
 pub use table::{end, start};
-pub use world::{HomeOffice, OperatorView, RungRow, Settings, Standing, World};
+pub use world::{HomeOffice, InHand, OperatorView, RungRow, Settings, Standing, World};

@@ -16,9 +16,10 @@ use crate::check::{self, Findings};
 use crate::client::{Client, Crew};
 use crate::driver::Driver;
 use crate::forms::home_by_code;
+use crate::killing::Killing;
 use crate::ledger::Ledger;
 use crate::line::Address;
-use crate::plan::{CUTS, KILL, Plan, superiors};
+use crate::plan::{CUTS, Plan, superiors};
 use crate::report::Report;
 use crate::rungs::{self, Above};
 use crate::table::{end, start, stops};
@@ -40,8 +41,9 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
     let (code, as_of) = world.ambiguous_home();
     let clients = connect(world, settings, &plan, &crew).await?;
     let readers: Vec<OfficeId> = clients.keys().copied().collect();
-    let rng = StdRng::seed_from_u64(settings.seed.wrapping_add(1));
-    let mut stage = Stage::new(homes, plan, clients, crew.clone(), rng, home_by_code(&code, as_of)?);
+    let mut rng = StdRng::seed_from_u64(settings.seed.wrapping_add(1));
+    let killing = Killing::new(&world.processes(), settings.chaos, &mut rng);
+    let mut stage = Stage::new(homes, plan, clients, crew.clone(), rng, home_by_code(&code, as_of)?, killing);
     stage.show.line(format_args!(
         "The nation: {} requests from {} wards to {} homes; {} homes silent, {} not even connected. {} offices connected in {:.1} s.",
         stage.plan.requests.len(),
@@ -63,6 +65,7 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
         books.insert(*office, std::mem::take(&mut *client.ledger()));
     }
     let findings = check::check(&books, end());
+    let (kills, too_few_kills) = stage.killing.end();
     let mut report = Report {
         sum: findings.sum,
         sum_is_exact: findings.sum.is_exact(),
@@ -70,8 +73,8 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
         refusal_p99_ms_with_kill: check::p99(check::refusal_ms(&books, false)),
         submit_deliver_p99_ms: check::p99(check::submit_to_home_ms(&books)),
         refusals: findings.refusals,
-        killed_with_in_flight: u64::try_from(stage.killed.in_flight)?,
-        killed_for_ms: stage.killed.away_ms,
+        chaos: settings.chaos,
+        kills,
         lines_cut: u64::try_from(stage.plan.cuttable.len() * CUTS.len())?,
         clients: offices,
         messages: messages(&books),
@@ -81,7 +84,7 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
     report.notices_by_rung.fired = rungs::by_rung(&rows);
     notices(&books, homes, &mut report);
     let above = above(homes);
-    blame(&mut report, findings, &rows, &above, stage.killed.at.is_some());
+    blame(&mut report, findings, &rows, &above, too_few_kills);
     report.wall_seconds = began.elapsed().as_secs_f64();
     report.write(&settings.run_dir)?;
     report.print(&mut stage.show, world.prefix());
@@ -100,21 +103,19 @@ async fn live<W: World>(driver: &mut Driver<'_, W>, stage: &mut Stage<'_>) -> Re
         if let Some(session) = stop.session {
             stage.begin(session);
             driver.live(stage, true).await?;
-            if session == KILL {
-                after_the_kill(stage);
-            }
+            after_a_kill(stage);
         }
     }
     driver.live(stage, true).await
 }
 
-/// What was sent after the kill waited behind what the kill had left.
-fn after_the_kill(stage: &Stage<'_>) {
-    let Some(killed_at) = stage.killed.at else {
+/// What was sent after a kill in this half-day waited behind what the kill had left.
+fn after_a_kill(stage: &Stage<'_>) {
+    let Some(since) = stage.killing.disturbed_since() else {
         return;
     };
     for client in stage.clients.values() {
-        for sent in client.ledger().sent.values_mut().filter(|sent| sent.handed_at >= killed_at) {
+        for sent in client.ledger().sent.values_mut().filter(|sent| sent.handed_at >= since) {
             sent.disturbed = true;
         }
     }
@@ -165,11 +166,15 @@ pub(crate) fn above(homes: &[HomeOffice]) -> Above {
     Above { province, ministry }
 }
 
-fn blame(report: &mut Report, findings: Findings, rows: &[crate::world::RungRow], above: &Above, killed: bool) {
+fn blame(
+    report: &mut Report,
+    findings: Findings,
+    rows: &[crate::world::RungRow],
+    above: &Above,
+    too_few_kills: Option<String>,
+) {
     let mut surprises = findings.surprises;
-    if !killed {
-        surprises.push("the product was never killed".to_owned());
-    }
+    surprises.extend(too_few_kills);
     report.lost = report.note("lost", &findings.lost);
     report.duplicate_effects = report.note("duplicate_effects", &findings.twice);
     report.surprises = report.note("surprises", &surprises);

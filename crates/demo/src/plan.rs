@@ -295,7 +295,16 @@ pub(crate) mod tests {
 
     fn settings(requests: u32) -> Settings {
         let run_dir = std::path::PathBuf::new();
-        Settings { amqp_host: String::new(), amqp_port: 0, run_dir, keep: false, requests, wards: 300, seed: 5 }
+        Settings {
+            amqp_host: String::new(),
+            amqp_port: 0,
+            run_dir,
+            keep: false,
+            requests,
+            wards: 300,
+            seed: 5,
+            chaos: 0,
+        }
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Settings {
     pub wards: u32,
     /// The same seed gives the same nation.
     pub seed: u64,
+    /// How many times a process of the product is killed, at random over all of them; 0: the whole
+    /// product once.
+    pub chaos: u32,
 }
 
 /// An office, as far as choosing people and homes needs it.
@@ -74,6 +77,22 @@ pub struct Standing {
     pub work_queues: u64,
     /// Messages in the inboxes that were asked about.
     pub inboxes: u64,
+}
+
+/// What the product has in hand, at the least: what its processes hold unacknowledged is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct InHand {
+    /// Messages ready in the work queues.
+    pub ready: u64,
+    /// Messages in the outbox.
+    pub outbox: u64,
+}
+
+impl InHand {
+    /// Both.
+    pub fn sum(self) -> u64 {
+        self.ready + self.outbox
+    }
 }
 
 /// A rung that fired, as the product keeps it.
@@ -134,11 +153,17 @@ pub trait World: Send + Sync {
     /// often empty, because asking about all of them takes time.
     fn standing(&self, now: Timestamp, readers: &[OfficeId]) -> impl Future<Output = anyhow::Result<Standing>> + Send;
 
-    /// Ends the product's process without a word.
-    fn kill_9(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    /// What the product has in hand at this moment.
+    fn in_hand(&self) -> impl Future<Output = anyhow::Result<InHand>> + Send;
+
+    /// The names of the processes that the product runs as.
+    fn processes(&self) -> Vec<String>;
+
+    /// Ends the process at this place without a word.
+    fn kill_9(&self, process: usize) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// Starts it again; returns when it is ready.
-    fn restart(&self) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn restart(&self, process: usize) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// What `xacminh request trace` prints.
     fn trace(&self, id: RequestId) -> impl Future<Output = anyhow::Result<String>> + Send;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, InboxProbe, InboxSight};
 use xacminh_clock::SteppedClock;
 use xacminh_contract::names;
-use xacminh_demo::{HomeOffice, OperatorView, RungRow, Settings, Standing, World, nation, stories};
+use xacminh_demo::{HomeOffice, InHand, OperatorView, RungRow, Settings, Standing, World, nation, stories};
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::{Date, Timestamp};
 use xacminh_testkit::World as Servers;
@@ -68,6 +68,7 @@ impl Small {
             requests,
             wards,
             seed: 11,
+            chaos: 0,
         }
     }
 
@@ -113,11 +114,17 @@ impl World for Small {
         let inboxes = self.waiting(readers.iter().map(|o| names::inbox(*o)).collect())?;
         Ok(Standing { work_queues, inboxes, ..self.product.standing(now) })
     }
-    async fn kill_9(&self) -> Result<()> {
+    async fn in_hand(&self) -> Result<InHand> {
+        Ok(InHand::default())
+    }
+    fn processes(&self) -> Vec<String> {
+        vec!["product".to_owned()]
+    }
+    async fn kill_9(&self, _process: usize) -> Result<()> {
         self.product.kill();
         Ok(())
     }
-    async fn restart(&self) -> Result<()> {
+    async fn restart(&self, _process: usize) -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         self.product.start().await
     }
@@ -145,7 +152,7 @@ async fn a_product_that_keeps_its_promises_passes() -> Result<()> {
     let report = nation(&world, &world.settings(1_000, 30)).await?;
     assert_eq!(report.sum.submitted, 1_000);
     assert!(report.sum.is_exact() && report.sum.refused == 10 && report.sum.open_silent > 0);
-    assert!(report.killed_with_in_flight > 0);
+    assert!(matches!(&report.kills[..], [kill] if kill.under_way > 0 && kill.process == "product"));
     assert!(report.sum.answered_late >= 25, "{:?}", report.sum);
     world.end().await
 }

@@ -33,6 +33,10 @@ pub(crate) struct Demo {
     /// The same seed gives the same nation.
     #[arg(long, default_value = "20261119")]
     seed: u64,
+    /// So many `kill -9` in the nation, at random over its services, which then run as a process a
+    /// role, each with at least 500 messages in hand. 0: one, of all services at once.
+    #[arg(long, default_value = "0", value_parser = clap::value_parser!(u32).range(0..=100))]
+    chaos: u32,
     /// Only the stories.
     #[arg(long, conflicts_with = "keep")]
     only_stories: bool,
@@ -73,9 +77,10 @@ pub(crate) async fn demo(settings: &Settings, args: &Demo) -> Result<()> {
         requests: args.requests,
         wards: args.wards,
         seed: args.seed,
+        chaos: args.chaos,
     };
     if !args.only_nation {
-        let world = World::begin("stories", &run_dir, &servers, &registry, homes::cast(&registry)).await?;
+        let world = World::begin("stories", &run_dir, &servers, &registry, homes::cast(&registry), false).await?;
         let told = stories(&world, &scale).await;
         world.end(args.clean).await?;
         told?;
@@ -85,7 +90,7 @@ pub(crate) async fn demo(settings: &Settings, args: &Demo) -> Result<()> {
     }
     show::line("");
     show::line("The nation: every office gets a login, rights and an inbox (about 20 s).");
-    let world = World::begin("nation", &run_dir, &servers, &registry, Vec::new()).await?;
+    let world = World::begin("nation", &run_dir, &servers, &registry, Vec::new(), args.chaos > 0).await?;
     let played = nation(&world, &scale).await;
     if args.keep {
         show::line("");

@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use tokio::process::Child;
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, BusSettings, InboxProbe, InboxSight, Management, WORK_QUEUES};
 use xacminh_clock::SteppedClock;
 use xacminh_contract::names::inbox;
 use xacminh_contract::notice::Why;
-use xacminh_demo::{HomeOffice, OperatorView, RungRow, Standing, start};
+use xacminh_demo::{HomeOffice, InHand, OperatorView, RungRow, Standing, start};
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_registry::Registry;
@@ -22,8 +20,11 @@ use xacminh_store::Store;
 use xacminh_store::view::{late, standing};
 
 use super::homes;
-use super::process::{self, Program};
+use super::process::{Part, Program};
 use crate::show;
+
+/// The roles, each a process of its own where they run apart.
+const ROLES: [&str; 5] = ["intake", "answering", "relay", "escalating", "measuring"];
 
 /// The servers the worlds are made on.
 #[derive(Clone)]
@@ -45,22 +46,22 @@ pub(crate) struct World {
     ambiguous: (String, Date),
     clock: SteppedClock,
     program: Program,
-    port: u16,
-    pid_file: PathBuf,
-    child: Mutex<Option<Child>>,
+    parts: Vec<Part>,
     store: Store,
     probe: InboxProbe,
     bus_stop: CancellationToken,
 }
 
 impl World {
-    /// Makes a world and starts the product in it. No offices means all of them.
+    /// Makes a world and starts the product in it, as one process or as one a role. No offices means
+    /// all of them.
     pub(crate) async fn begin(
         name: &str,
         run_dir: &Path,
         servers: &Servers,
         registry: &Registry,
         offices: Vec<OfficeId>,
+        apart: bool,
     ) -> Result<Self> {
         let dir = run_dir.join(name);
         if dir.exists() {
@@ -74,7 +75,6 @@ impl World {
         let pg_url = Store::create_database(&servers.pg_url, &unique).await?;
         let amqp_url = format!("{}/{unique}", servers.amqp_url.trim_end_matches('/'));
         let clock = SteppedClock::create(&dir.join("clock"), start())?;
-        let port = process::free_port().await?;
         let path = |file: &str| dir.join(file).display().to_string();
         let env: Vec<(String, String)> = [
             ("XACMINH_DATA_DIR", servers.data_dir.display().to_string()),
@@ -83,7 +83,6 @@ impl World {
             ("XACMINH_RABBITMQ__MANAGEMENT_URL", servers.mgmt_url.clone()),
             ("XACMINH_KEYS__MASTER_FILE", path("master.key")),
             ("XACMINH_CLOCK__FILE", path("clock")),
-            ("XACMINH_ADMIN__LISTEN", format!("127.0.0.1:{port}")),
             ("XACMINH_ESCALATING__EVERY_MS", "50".to_owned()),
             ("XACMINH_DEMO_CREDENTIALS", path("credentials.csv")),
         ]
@@ -109,8 +108,13 @@ impl World {
         program.run(&grant).await?;
         let credentials = read_credentials(&dir.join("credentials.csv"))?;
         let directory = registry.directory();
-        let child = program.start(port).await?;
-        let world = Self {
+        let mut parts = Vec::new();
+        for role in if apart { ROLES.map(Some).to_vec() } else { vec![None] } {
+            let part = Part::new(&dir, role).await?;
+            part.start(&program).await?;
+            parts.push(part);
+        }
+        Ok(Self {
             vhost: unique,
             servers: servers.clone(),
             wrapper,
@@ -119,22 +123,15 @@ impl World {
             ambiguous: homes::ambiguous(registry, &directory).context("no ambiguous home in the registry")?,
             clock,
             program,
-            port,
-            pid_file: dir.join("pid"),
-            child: Mutex::new(None),
+            parts,
             store: Store::connect(&pg_url, 4)?,
             probe: bus.inbox_probe(),
             bus_stop,
-        };
-        world.keep(child).await?;
-        Ok(world)
+        })
     }
 
-    async fn keep(&self, child: Child) -> Result<()> {
-        let pid = child.id().context("the services have ended")?;
-        std::fs::write(&self.pid_file, format!("{pid}\n"))?;
-        *self.child.lock().await = Some(child);
-        Ok(())
+    fn part(&self, process: usize) -> Result<&Part> {
+        self.parts.get(process).context("there is no such process")
     }
 
     /// Where the product's log is.
@@ -165,10 +162,9 @@ impl World {
 
     /// Ends the product in an orderly way; with `clean` its virtual host and database go too.
     pub(crate) async fn end(self, clean: bool) -> Result<()> {
-        if let Some(child) = self.child.lock().await.take() {
-            process::stop(child).await?;
+        for part in &self.parts {
+            part.stop().await?;
         }
-        std::fs::remove_file(&self.pid_file)?;
         self.bus_stop.cancel();
         self.store.close().await;
         if clean {
@@ -211,6 +207,10 @@ fn read_credentials(file: &Path) -> Result<HashMap<OfficeId, String>> {
         .collect()
 }
 
+fn waiting(sights: &[InboxSight]) -> u64 {
+    sights.iter().map(|s| if let InboxSight::There { waiting, .. } = s { u64::from(*waiting) } else { 0 }).sum()
+}
+
 fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
@@ -246,9 +246,6 @@ impl xacminh_demo::World for World {
         let work = queues.len();
         queues.extend(readers.iter().map(|office| inbox(*office)));
         let seen = self.probe.look(&queues).await?;
-        let waiting = |sights: &[InboxSight]| -> u64 {
-            sights.iter().map(|s| if let InboxSight::There { waiting, .. } = s { u64::from(*waiting) } else { 0 }).sum()
-        };
         Ok(Standing {
             outbox: count(stored.outbox),
             due: count(stored.due),
@@ -258,15 +255,22 @@ impl xacminh_demo::World for World {
         })
     }
 
-    async fn kill_9(&self) -> Result<()> {
-        let mut child = self.child.lock().await.take().context("the services do not run")?;
-        child.kill().await?;
-        Ok(())
+    async fn in_hand(&self) -> Result<InHand> {
+        let outbox = standing::letters(&mut *self.store.conn().await?).await?;
+        let seen = self.probe.look(&WORK_QUEUES.map(str::to_owned)).await?;
+        Ok(InHand { ready: waiting(&seen), outbox: count(outbox) })
     }
 
-    async fn restart(&self) -> Result<()> {
-        let child = self.program.start(self.port).await?;
-        self.keep(child).await
+    fn processes(&self) -> Vec<String> {
+        self.parts.iter().map(|part| part.name.clone()).collect()
+    }
+
+    async fn kill_9(&self, process: usize) -> Result<()> {
+        self.part(process)?.kill_9().await
+    }
+
+    async fn restart(&self, process: usize) -> Result<()> {
+        self.part(process)?.start(&self.program).await
     }
 
     async fn trace(&self, id: RequestId) -> Result<String> {
@@ -307,9 +311,12 @@ impl xacminh_demo::World for World {
         let mut holders: Vec<(String, u64)> = holders.into_iter().collect();
         holders.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
         holders.truncate(8);
-        let pid = self.child.lock().await.as_ref().and_then(Child::id);
+        let mut memory_mib = 0;
+        for part in &self.parts {
+            memory_mib += part.memory_mib().await;
+        }
         Ok(OperatorView {
-            memory_mib: pid.map_or(0, process::memory_mib),
+            memory_mib,
             queues: u64::try_from(self.credentials.len() + WORK_QUEUES.len())?,
             late_by_reason: by_reason.into_iter().collect(),
             holders,

@@ -35,6 +35,11 @@ pub async fn standing(conn: &mut PgConnection, now: Timestamp) -> Result<Standin
     Ok(Standing { outbox: row.try_get("outbox")?, due: row.try_get("due")?, taken: row.try_get("taken")? })
 }
 
+/// How many letters wait to leave.
+pub async fn letters(conn: &mut PgConnection) -> Result<i64, Error> {
+    Ok(query("select count(*) as n from outbox").fetch_one(conn).await?.try_get("n")?)
+}
+
 /// A rung that fired, as the table keeps it.
 #[derive(Debug, Clone)]
 pub struct RungRow {
