@@ -203,7 +203,7 @@ mod tests {
             "refusal_p99_ms",
             "notices_by_rung",
             "wall_seconds",
-            "killed_with_in_flight",
+            "kills",
         ] {
             assert!(json.get(key).is_some(), "{key}");
         }
