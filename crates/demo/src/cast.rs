@@ -29,6 +29,10 @@ use crate::world::{HomeOffice, InHand};
 /// How many submits and how many commands at all a second, in an ordinary half-day.
 const SUBMITS: f64 = 250.0;
 const COMMANDS: f64 = 1_000.0;
+/// How much may be under way in an ordinary half-day: people ask no faster than the machine takes it.
+const PACE: usize = 128;
+/// How soon what is held back for that is looked at again, if nothing comes meanwhile.
+const HELD_BACK: Duration = Duration::from_millis(20);
 /// How much faster it goes when something is to be killed.
 const RUSH: f64 = 8.0;
 
@@ -162,7 +166,7 @@ impl<'n> Stage<'n> {
         self.planned = steps.len();
         let submits = steps.iter().filter(|step| matches!(step, Step::Submit(_))).count();
         let rush = if self.killing.is_rush(session) { RUSH } else { 1.0 };
-        self.killing.session();
+        self.killing.session(session);
         let seconds = (real(submits) / SUBMITS).max(real(steps.len()) / COMMANDS) / rush;
         let begin = Instant::now();
         let count = real(steps.len().max(1));
@@ -320,9 +324,14 @@ impl Cast for Stage<'_> {
 
     fn act(&mut self) -> Result<Option<Instant>> {
         let now = Instant::now();
-        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
+        let rush = self.killing.is_rush(self.session);
+        while rush || self.in_flight() < PACE {
+            let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) else { break };
             let step = first.remove();
             self.perform(step)?;
+        }
+        if self.due.first_key_value().is_some_and(|((at, _), _)| *at <= now) {
+            return Ok(Some(now + HELD_BACK));
         }
         Ok(self.due.first_key_value().map(|((at, _), _)| *at))
     }

@@ -55,8 +55,8 @@ pub(crate) struct Killing {
     chaos: bool,
     kills: Vec<Kill>,
     not_before: Instant,
-    /// The half-day's first kill.
-    first_in_session: Option<Instant>,
+    /// When the half-day began, if it is a rush.
+    rush_since: Option<Instant>,
 }
 
 /// How it is with the clients.
@@ -92,7 +92,7 @@ impl Killing {
             chaos: chaos > 0,
             kills: Vec::new(),
             not_before: Instant::now(),
-            first_in_session: None,
+            rush_since: None,
         }
     }
 
@@ -102,13 +102,14 @@ impl Killing {
     }
 
     /// A half-day begins.
-    pub(crate) fn session(&mut self) {
-        self.first_in_session = None;
+    pub(crate) fn session(&mut self, session: usize) {
+        self.rush_since = self.is_rush(session).then(Instant::now);
     }
 
-    /// Since when, in this half-day, clients had to wait for a killed process.
+    /// Since when, in this half-day, clients have had to wait: work was piled up for a kill, and
+    /// then something was killed.
     pub(crate) fn disturbed_since(&self) -> Option<Instant> {
-        self.first_in_session
+        self.rush_since
     }
 
     /// Whether it is worth looking at what the product has in hand.
@@ -134,7 +135,6 @@ impl Killing {
         }
         let victim = *self.victims.get(self.kills.len())?;
         let now = Instant::now();
-        self.first_in_session.get_or_insert(now);
         self.kills.push(Kill {
             process: self.processes.get(victim)?.clone(),
             at,
@@ -190,7 +190,7 @@ mod tests {
         let (little, much) = (InHand { ready: 499, outbox: 0 }, InHand { ready: 300, outbox: 200 });
         let mut times = [0; 5];
         for session in 0..17 {
-            killing.session();
+            killing.session(session);
             while killing.seeks(moment(session, 0)) {
                 assert_eq!(killing.choose(little, moment(session, 0), String::new()), None);
                 assert!(!killing.seeks(moment(session, 0)), "not again at once");

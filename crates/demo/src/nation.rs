@@ -103,14 +103,14 @@ async fn live<W: World>(driver: &mut Driver<'_, W>, stage: &mut Stage<'_>) -> Re
         if let Some(session) = stop.session {
             stage.begin(session);
             driver.live(stage, true).await?;
-            after_a_kill(stage);
+            after_a_rush(stage);
         }
     }
     driver.live(stage, true).await
 }
 
-/// What was sent after a kill in this half-day waited behind what the kill had left.
-fn after_a_kill(stage: &Stage<'_>) {
+/// What was sent in a rush waited behind what was piled up for the kill, and what the kill left.
+fn after_a_rush(stage: &Stage<'_>) {
     let Some(since) = stage.killing.disturbed_since() else {
         return;
     };

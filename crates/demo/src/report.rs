@@ -42,9 +42,9 @@ pub struct Report {
     pub rung_mismatches: u64,
     /// What else was not as promised.
     pub surprises: u64,
-    /// From publish to refusal, where nothing was in the way, in real milliseconds.
+    /// From publish to refusal in ordinary half-days, where no line was lost, in real milliseconds.
     pub refusal_p99_ms: u64,
-    /// The same with those that the kill or a lost line held up.
+    /// The same with the rush, the kill and the lost lines.
     pub refusal_p99_ms_with_kill: u64,
     /// From W's hand to H's ledger, where nothing was in the way.
     pub submit_deliver_p99_ms: u64,
@@ -152,8 +152,9 @@ impl Report {
         }
         show.line(format_args!("\nWhat an operator sees:"));
         show.line(format_args!(
-            "  refusal p99 {} ms, from ward to home p99 {} ms, {} queues, {} MiB, {} messages in {:.0} s",
+            "  refusal p99 {} ms ({} ms with rush and kill), from ward to home p99 {} ms, {} queues, {} MiB, {} messages in {:.0} s",
             self.refusal_p99_ms,
+            self.refusal_p99_ms_with_kill,
             self.submit_deliver_p99_ms,
             self.seen.queues,
             self.seen.memory_mib,
