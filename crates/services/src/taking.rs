@@ -252,9 +252,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     timer::set(&mut tx, &timers).await?;
     timer::end(&mut tx, &ended).await?;
     person::put(&mut tx, &core.keys, &done.persons).await?;
-    for (id, plain) in &done.answers {
-        person::put_answer(&mut tx, &core.keys, *id, plain).await?;
-    }
+    person::put_answers(&mut tx, &core.keys, &done.answers).await?;
     inbox::keep_receipts(&mut tx, &kept).await?;
     parked::refuse(&mut tx, &core.keys, now, &refusals).await?;
     let parked_rows: Vec<_> = parked_now.iter().map(|(d, reason)| new_parked(queue, d, reason)).collect();

@@ -2,8 +2,11 @@
 //!
 //! Erasing a person is dropping the row: without its wrapped key the bytes elsewhere are noise.
 
+use std::collections::HashMap;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
+use uuid::Uuid;
 use xacminh_domain::id::RequestId;
 use xacminh_trust::key::KeyRing;
 
@@ -38,20 +41,35 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, persons: &[NewPerson]) -
     Ok(())
 }
 
-/// Seals an answer with its request's data key and keeps it.
-pub async fn put_answer(tx: &mut PgConnection, keys: &KeyRing, request: RequestId, plain: &[u8]) -> Result<(), Error> {
-    let Some(row) = query("select wrapped_key from persons where request_id = $1")
-        .bind(request.uuid())
-        .fetch_optional(&mut *tx)
-        .await?
-    else {
-        // The person was erased; then so are the words about it.
+/// Seals answers with their requests' data keys and keeps them. Where the person was erased, the
+/// words about it are not kept either.
+pub async fn put_answers(
+    tx: &mut PgConnection,
+    keys: &KeyRing,
+    answers: &[(RequestId, Vec<u8>)],
+) -> Result<(), Error> {
+    if answers.is_empty() {
         return Ok(());
-    };
-    let key = keys.unwrap_key(row.try_get("wrapped_key")?)?;
-    query("insert into answers (request_id, sealed) values ($1, $2) on conflict do nothing")
-        .bind(request.uuid())
-        .bind(key.seal(request.uuid().as_bytes(), plain)?)
+    }
+    let rows = query("select request_id, wrapped_key from persons where request_id = any($1)")
+        .bind(answers.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
+        .fetch_all(&mut *tx)
+        .await?;
+    let mut wrapped: HashMap<Uuid, &[u8]> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        wrapped.insert(row.try_get("request_id")?, row.try_get("wrapped_key")?);
+    }
+    let (mut ids, mut sealed) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+    for (request, plain) in answers {
+        let id = request.uuid();
+        if let Some(wrapped) = wrapped.get(&id) {
+            sealed.push(keys.unwrap_key(wrapped)?.seal(id.as_bytes(), plain)?);
+            ids.push(id);
+        }
+    }
+    query("insert into answers (request_id, sealed) select * from unnest($1::uuid[], $2::bytea[]) on conflict do nothing")
+        .bind(ids)
+        .bind(sealed)
         .execute(tx)
         .await?;
     Ok(())
