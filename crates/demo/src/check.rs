@@ -259,11 +259,11 @@ impl Findings {
     }
 }
 
-/// The 99th percentile, by nearest rank.
-pub(crate) fn p99(mut of: Vec<u64>) -> u64 {
+/// The 99th percentile, by nearest rank; none of nothing.
+pub(crate) fn p99(mut of: Vec<u64>) -> Option<u64> {
     of.sort_unstable();
     let rank = (of.len() * 99).div_ceil(100);
-    rank.checked_sub(1).and_then(|i| of.get(i)).copied().unwrap_or_default()
+    rank.checked_sub(1).and_then(|i| of.get(i)).copied()
 }
 
 /// From W's hand to H's ledger, in milliseconds of real time, where nothing was in the way.

@@ -43,11 +43,7 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, persons: &[NewPerson]) -
 
 /// Seals answers with their requests' data keys and keeps them. Where the person was erased, the
 /// words about it are not kept either.
-pub async fn put_answers(
-    tx: &mut PgConnection,
-    keys: &KeyRing,
-    answers: &[(RequestId, Vec<u8>)],
-) -> Result<(), Error> {
+pub async fn put_answers(tx: &mut PgConnection, keys: &KeyRing, answers: &[(RequestId, Vec<u8>)]) -> Result<(), Error> {
     if answers.is_empty() {
         return Ok(());
     }
@@ -67,10 +63,12 @@ pub async fn put_answers(
             ids.push(id);
         }
     }
-    query("insert into answers (request_id, sealed) select * from unnest($1::uuid[], $2::bytea[]) on conflict do nothing")
-        .bind(ids)
-        .bind(sealed)
-        .execute(tx)
-        .await?;
+    query(
+        "insert into answers (request_id, sealed) select * from unnest($1::uuid[], $2::bytea[]) on conflict do nothing",
+    )
+    .bind(ids)
+    .bind(sealed)
+    .execute(tx)
+    .await?;
     Ok(())
 }
