@@ -2,7 +2,7 @@
 //! by a client that only knows the protocol.
 //!
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
-//! because the virtual hosts of a RabbitMQ share their logins.
+//! because the virtual hosts of a RabbitMQ share their logins; `servers` has servers of its own.
 
 mod abort;
 mod access;
@@ -13,4 +13,6 @@ mod leak;
 mod office;
 mod product;
 mod python;
+mod servers;
 mod stop;
+mod traffic;

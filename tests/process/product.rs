@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use xacminh_clock::SteppedClock;
-use xacminh_testkit::{ChildProcess, OfficeClient, World};
+use xacminh_testkit::{ChildProcess, OfficeClient, OwnServers, World};
 
 /// How long a process may take to get ready or to end. Long, because the machine may be busy.
 pub(crate) const START: Duration = Duration::from_secs(60);
@@ -72,17 +72,28 @@ impl Product {
     /// that the services declare. A test uses offices of its own, since all virtual hosts share
     /// their logins. Without an instant it goes by the machine's clock.
     pub(crate) async fn new(name: &str, clock: Option<&str>, offices: &[&str]) -> Result<Self> {
-        let product = Self::without_offices(name, clock).await?;
-        let running = product.start(&[]).await?;
-        let product = product.grant(offices).await?;
+        Self::without_offices(name, clock).await?.with_offices(offices).await
+    }
+
+    /// The same on servers of the test's own, which may then stop and die.
+    pub(crate) async fn on(servers: &OwnServers, name: &str, clock: Option<&str>, offices: &[&str]) -> Result<Self> {
+        Self::in_world(World::on(servers.servers(), name).await?, clock).await?.with_offices(offices).await
+    }
+
+    async fn with_offices(self, offices: &[&str]) -> Result<Self> {
+        let running = self.start(&[]).await?;
+        let product = self.grant(offices).await?;
         running.stop().await?;
         Ok(product)
     }
 
     /// Prepares it without offices.
     pub(crate) async fn without_offices(name: &str, clock: Option<&str>) -> Result<Self> {
+        Self::in_world(World::new(name).await?, clock).await
+    }
+
+    async fn in_world(world: World, clock: Option<&str>) -> Result<Self> {
         binary()?;
-        let world = World::new(name).await?;
         let dir = Directory(std::env::temp_dir().join(format!("xacminh-{}", world.name())));
         fs::DirBuilder::new().mode(0o700).create(&dir.0)?;
         let path = |file: &str| dir.path(file).display().to_string();
@@ -187,6 +198,11 @@ impl Product {
     /// What the product's clock shows.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or_else(Timestamp::now, SteppedClock::now)
+    }
+
+    /// The product's clock, for offices that go by it.
+    pub(crate) fn clock(&self) -> Result<SteppedClock> {
+        self.clock.clone().context("it goes by the machine's clock")
     }
 
     /// Moves the product's clock ahead.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, BusSettings, Delays};
 use xacminh_clock::{Clock, SteppedClock};
@@ -21,6 +21,8 @@ use crate::settings::Settings;
 
 /// How long a stop may take before what is left is given up (it is stored, or comes again).
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long pages of the admin port may then still take.
+const LAST_PAGES: Duration = Duration::from_secs(5);
 
 /// What a process may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -106,8 +108,7 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
             tracing::info!("told to stop before PostgreSQL answered");
             stop.cancel();
             bus_stop.cancel();
-            admin.await??;
-            return Ok(());
+            return end_admin(admin).await;
         }
     };
     began.send_replace(Some(core.clone()));
@@ -139,12 +140,21 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
         tracing::warn!(seconds = DRAIN.as_secs(), "not finished in time; what is left comes again");
     }
     bus_stop.cancel();
-    admin.await??;
+    end_admin(admin).await?;
     store.close().await;
     match ended_early {
         None => Ok(()),
         Some(Ok(())) => anyhow::bail!("a role ended without being told to"),
         Some(Err(error)) => Err(error).context("a role failed"),
+    }
+}
+
+/// Waits until the pages that somebody is reading are out, but not for one that waits itself for a
+/// server that keeps silent.
+async fn end_admin(admin: JoinHandle<std::result::Result<(), xacminh_console::Error>>) -> Result<()> {
+    match tokio::time::timeout(LAST_PAGES, admin).await {
+        Ok(ended) => Ok(ended??),
+        Err(_) => Ok(()),
     }
 }
 

@@ -18,6 +18,7 @@ use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::within::within;
 
 /// How often a process looks whether other reference data came into force.
 const LOOK_FOR_REFERENCE: Duration = Duration::from_secs(10);
@@ -74,7 +75,7 @@ impl Core {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = within(self.look()).await {
                 tracing::warn!(%error, "reference data and partitions were not looked at; again later");
             }
         }

@@ -3,10 +3,15 @@
 //! A claim, its events, the unique row of the rung, the lines for the digest and the next timer
 //! share one transaction; nothing leaves the database meanwhile, so no lease is needed and a copy
 //! that dies leaves nothing behind.
+//!
+//! While RabbitMQ is away, requests whose clock runs climb on; their notices wait in the outbox. Those
+//! that nobody confirmed wait: whether their inboxes have a reader cannot be asked, and the time is
+//! not H's.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, InboxProbe};
 use xacminh_contract::names::inbox;
@@ -20,6 +25,7 @@ use xacminh_store::ledger::{self, Cause};
 use xacminh_store::notice::{self, NewLine};
 use xacminh_store::outage::{self, Outage};
 use xacminh_store::reference::Reference;
+use xacminh_store::timer::Whose;
 use xacminh_store::{request, timer};
 
 use crate::abort_point::AbortPoint;
@@ -27,24 +33,43 @@ use crate::core::{Core, climb};
 use crate::digest;
 use crate::disposition::{self, Disposition};
 use crate::error::Error;
+use crate::outages;
+use crate::within::within;
 
 /// How many requests are claimed together.
 const CLAIM: i64 = 500;
 
 /// Fires and sends until told to stop. `every` is how long nothing due is waited for.
 pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
+    let (told, seen) = watch::channel(Vec::new());
+    tokio::join!(
+        outages::watch(core.clock.clone(), bus.clone(), told, stop.clone()),
+        climb_on(&core, &bus, seen, every, &stop)
+    );
+}
+
+async fn climb_on(
+    core: &Core,
+    bus: &Bus,
+    seen: watch::Receiver<Vec<Outage>>,
+    every: Duration,
+    stop: &CancellationToken,
+) {
     let probe = bus.inbox_probe();
     while !stop.is_cancelled() {
+        let own = seen.borrow().clone();
+        let lasts = own.last().is_some_and(|(_, end)| end.is_none());
+        let whose = if lasts || !bus.state().borrow().is_connected() { Whose::ClockRuns } else { Whose::All };
         let worked = async {
-            match fire(&core, &probe).await? {
+            match fire(core, &probe, &own, whose).await? {
                 Some(worked_on) => Ok(worked_on),
                 // Digests leave when nothing is left to fire, here or in another copy's hands:
                 // else those above would be told of an office's first requests, and then again of
                 // its others.
-                None => digest::send(&core).await,
+                None => digest::send(core).await,
             }
         };
-        match worked.await {
+        match within(worked).await {
             // There may be more.
             Ok(done) if done > 0 => continue,
             Ok(_) => {}
@@ -58,17 +83,17 @@ pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken)
 }
 
 /// Fires what is due, for some requests at a time; gives how many were worked on, and none when
-/// nothing was due.
-async fn fire(core: &Core, probe: &InboxProbe) -> Result<Option<usize>, Error> {
-    let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), CLAIM).await?;
+/// nothing was due. `own` are the outages that this process saw itself.
+async fn fire(core: &Core, probe: &InboxProbe, own: &[Outage], whose: Whose) -> Result<Option<usize>, Error> {
+    let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), whose, CLAIM).await?;
     if due.is_empty() {
         return Ok(None);
     }
-    match fire_some(core, probe, &due).await {
+    match fire_some(core, probe, own, &due).await {
         Err(error) if disposition::of(&error, due.len()) != Disposition::Retry => {
             tracing::warn!(%error, requests = due.len(), "one of these cannot be worked on; each alone");
             for id in &due {
-                fire_alone(core, probe, *id).await?;
+                fire_alone(core, probe, own, *id).await?;
             }
             Ok(Some(due.len()))
         }
@@ -78,8 +103,8 @@ async fn fire(core: &Core, probe: &InboxProbe) -> Result<Option<usize>, Error> {
 
 /// One request. If it cannot be worked on, such as for a damaged ledger, it waits: it must not
 /// keep the ladder from all others.
-async fn fire_alone(core: &Core, probe: &InboxProbe, id: RequestId) -> Result<(), Error> {
-    match fire_some(core, probe, &[id]).await {
+async fn fire_alone(core: &Core, probe: &InboxProbe, own: &[Outage], id: RequestId) -> Result<(), Error> {
+    match fire_some(core, probe, own, &[id]).await {
         Err(error) if disposition::of(&error, 1) == Disposition::Park => {
             tracing::error!(%error, request.id = %id, "no rung of this request can fire; see `xacminh request verify`");
             let later = core.clock.now() + jiff::SignedDuration::from_hours(1);
@@ -90,11 +115,14 @@ async fn fire_alone(core: &Core, probe: &InboxProbe, id: RequestId) -> Result<()
 }
 
 /// Fires what is due of these requests; gives how many were worked on.
-async fn fire_some(core: &Core, probe: &InboxProbe, due: &[RequestId]) -> Result<usize, Error> {
+async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[RequestId]) -> Result<usize, Error> {
     let now = core.clock.now();
     let reference = core.reference();
     let mut conn = core.store.conn().await?;
-    let outages = outage::since(&mut conn, now - jiff::SignedDuration::from_hours(24 * 31)).await?;
+    let mut outages = outage::since(&mut conn, now - jiff::SignedDuration::from_hours(24 * 31)).await?;
+    // One that is on record by now comes twice, which changes nothing.
+    outages.extend_from_slice(own);
+    outages.sort_unstable();
 
     // Whether anybody reads an inbox is asked before the transaction, never in it.
     let before = ledger::read(&mut conn, due).await?;

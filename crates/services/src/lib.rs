@@ -13,12 +13,14 @@ mod judging;
 pub mod measuring;
 mod metrics;
 mod offices;
+mod outages;
 mod reading;
 pub mod relay;
 pub mod replaying;
 mod rooms;
 mod sending_again;
 pub mod taking;
+mod within;
 
 pub use abort_point::AbortPoint;
 pub use core::Core;

@@ -9,6 +9,7 @@ use xacminh_store::view::lag;
 
 use crate::core::Core;
 use crate::error::Error;
+use crate::within::within;
 
 /// Sets the gauges every so often until told to stop.
 pub async fn run(core: Core, every: Duration, stop: CancellationToken) {
@@ -18,7 +19,7 @@ pub async fn run(core: Core, every: Duration, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = measure(&core).await {
+        if let Err(error) = within(measure(&core)).await {
             tracing::warn!(%error, "the gauges stand still; again later");
         }
     }

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inbox};
@@ -25,15 +26,17 @@ use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
 use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
 use xacminh_store::reference::Reference;
-use xacminh_store::{PgConnection, delivery, outage, request, timer};
+use xacminh_store::{PgConnection, PgListener, delivery, request, timer};
 
 use crate::abort_point::AbortPoint;
 use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
+use crate::outages;
 use crate::rooms::Rooms;
 use crate::sending_again;
 use crate::taking::province_of;
+use crate::within::within;
 
 /// How many loops share the shards of a process: while one waits for confirms, another marks.
 const LANES: i16 = 4;
@@ -50,8 +53,10 @@ const ASIDE: Duration = Duration::from_secs(30);
 /// to be sent again.
 pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationToken) {
     let lane = |lane| send_lane(&core, bus.publisher(), lane, &stop);
+    let (told, seen) = watch::channel(Vec::new());
     tokio::join!(
-        watch_outages(core.clone(), bus.clone(), stop.clone()),
+        outages::watch(core.clock.clone(), bus.clone(), told, stop.clone()),
+        outages::record(core.clone(), seen, stop.clone()),
         sending_again::run(core.clone(), bus.clone(), look_every, stop.clone()),
         lane(0),
         lane(1),
@@ -61,8 +66,14 @@ pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationT
 }
 
 async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &CancellationToken) {
+    // Outlives the connection to PostgreSQL: what RabbitMQ confirmed need not leave again, and its
+    // confirm belongs in the ledger, whoever has the shard by then.
+    let mut confirmed = Vec::new();
     while !stop.is_cancelled() {
-        let ended = async { Lane::new(core, &publisher, lane).await?.send(stop).await };
+        let ended = async {
+            let (lane, bell) = within(Lane::new(core, &publisher, lane)).await?;
+            lane.send(bell, &mut confirmed, stop).await
+        };
         if let Err(error) = ended.await {
             tracing::warn!(%error, "the relay lost its place; it starts anew");
             tokio::select! {
@@ -87,8 +98,8 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    async fn new(core: &'a Core, publisher: &'a Publisher, lane: i16) -> Result<Self, Error> {
-        Ok(Self {
+    async fn new(core: &'a Core, publisher: &'a Publisher, lane: i16) -> Result<(Self, PgListener), Error> {
+        let lane = Self {
             core,
             publisher,
             conn: core.store.conn().await?.detach(),
@@ -97,14 +108,24 @@ impl<'a> Lane<'a> {
             asked: None,
             aside: HashMap::new(),
             rooms: Rooms::default(),
-        })
+        };
+        Ok((lane, core.store.listen().await?))
     }
 
-    async fn send(mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let mut bell = self.core.store.listen().await?;
+    /// Sends and marks. `confirmed` is what RabbitMQ has and no row tells yet; after an error too.
+    async fn send(
+        mut self,
+        mut bell: PgListener,
+        confirmed: &mut Vec<Waiting>,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
+        self.mark(confirmed).await?;
         while !stop.is_cancelled() {
-            self.hold().await?;
-            let waiting = self.read().await?;
+            let waiting = within(async {
+                self.hold().await?;
+                self.read().await
+            })
+            .await?;
             if waiting.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => {}
@@ -117,7 +138,6 @@ impl<'a> Lane<'a> {
             let outgoing = waiting.iter().map(|w| letter(self.core, w)).collect();
             AbortPoint::BeforePublish.reach();
             let outcomes = self.publisher.publish_all(outgoing).await;
-            let mut confirmed = Vec::with_capacity(waiting.len());
             let mut unknown = false;
             for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
                 let word = match outcome {
@@ -138,17 +158,23 @@ impl<'a> Lane<'a> {
                 self.count(&waiting, word);
             }
             AbortPoint::BeforeMark.reach();
-            mark_all(self.core, &mut self.conn, &confirmed).await?;
-            for waiting in &confirmed {
-                if matches!(waiting.place, Place::Delivery(_)) {
-                    self.rooms.sent(waiting.letter.office);
-                }
-            }
+            self.mark(confirmed).await?;
             if unknown {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     ready = self.publisher.ready() => { ready?; }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks what was confirmed, and forgets it only then.
+    async fn mark(&mut self, confirmed: &mut Vec<Waiting>) -> Result<(), Error> {
+        within(mark_all(self.core, &mut self.conn, confirmed)).await?;
+        for waiting in confirmed.drain(..) {
+            if matches!(waiting.place, Place::Delivery(_)) {
+                self.rooms.sent(waiting.letter.office);
             }
         }
         Ok(())
@@ -313,34 +339,4 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
 fn again_at(reference: &Reference, office: OfficeId, now: Timestamp) -> Result<Timestamp, Error> {
     let minutes = reference.rules.send_again_minutes(local_date(now))?;
     Ok(reference.calendar_of(office).add_working_minutes(now, minutes))
-}
-
-/// Writes down each time without RabbitMQ, once it is over.
-async fn watch_outages(core: Core, bus: Bus, stop: CancellationToken) {
-    let mut state = bus.state();
-    let mut lost_at = None;
-    loop {
-        let standing = {
-            let now = state.borrow_and_update();
-            now.publishing.connected && now.publishing.blocked.is_none()
-        };
-        match (standing, lost_at) {
-            (false, None) => lost_at = Some(core.clock.now()),
-            (true, Some(from)) => {
-                let recorded =
-                    async { outage::record(&mut *core.store.conn().await?, "rabbitmq", from, core.clock.now()).await };
-                match recorded.await {
-                    Ok(()) => lost_at = None,
-                    Err(error) => tracing::warn!(%error, "an outage could not be written down; again later"),
-                }
-            }
-            (false, Some(_)) | (true, None) => {}
-        }
-        let again_later = standing && lost_at.is_some();
-        tokio::select! {
-            () = stop.cancelled() => return,
-            changed = state.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(PAUSE), if again_later => {}
-        }
-    }
 }

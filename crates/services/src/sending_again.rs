@@ -17,6 +17,7 @@ use xacminh_store::delivery::{self, Again, Unheard};
 
 use crate::core::Core;
 use crate::error::Error;
+use crate::within::within;
 
 /// For how long a request must have been in flight before the absence of a reader says anything:
 /// some systems fetch, disconnect, and confirm with their next connection.
@@ -34,7 +35,7 @@ pub(crate) async fn run(core: Core, bus: Bus, every: Duration, stop: Cancellatio
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
         }
-        if let Err(error) = look(&core, &probe, &mut turn).await {
+        if let Err(error) = within(look(&core, &probe, &mut turn)).await {
             tracing::warn!(%error, "what was not confirmed is not sent again; later");
         }
     }

@@ -33,6 +33,7 @@ use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
 use crate::reading::{DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds};
 use crate::replaying;
+use crate::within::within;
 
 /// Takes batches of a queue until told to stop.
 pub async fn run(core: Core, queue: &'static str, mut consumer: BatchConsumer, stop: CancellationToken) {
@@ -44,7 +45,7 @@ pub async fn run(core: Core, queue: &'static str, mut consumer: BatchConsumer, s
 /// Works on a batch until it is stored, and only then acknowledges it.
 async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &CancellationToken) {
     loop {
-        let error = match take(core, queue, &batch.deliveries).await {
+        let error = match within(take(core, queue, &batch.deliveries)).await {
             Ok(()) => {
                 AbortPoint::BeforeAck.reach();
                 acknowledge(batch.ack_all().await);
@@ -85,10 +86,10 @@ async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &Cance
 /// One message alone: stored, or parked if it cannot be worked on. False when told to stop first.
 async fn settle_one(core: &Core, queue: &'static str, delivery: &Delivery, stop: &CancellationToken) -> bool {
     loop {
-        let result = match take(core, queue, std::slice::from_ref(delivery)).await {
+        let result = match within(take(core, queue, std::slice::from_ref(delivery))).await {
             Err(error) if disposition::of(&error, 1) == Disposition::Park => {
                 tracing::error!(%error, queue, "parked a message that cannot be worked on");
-                park(core, queue, delivery, "not_processed").await
+                within(park(core, queue, delivery, "not_processed")).await
             }
             other => other,
         };

@@ -35,6 +35,10 @@ pub use sqlx::postgres::{PgConnection, PgListener};
 const STATEMENT_SECONDS: u64 = 30;
 /// How long a single try to connect may take.
 const REACH_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection of the pool may take to prove that it still stands.
+const PROVE_LIMIT: Duration = Duration::from_secs(2);
+/// How long an orderly end of all connections may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The store: a pool of connections to PostgreSQL.
 #[derive(Debug, Clone)]
@@ -62,6 +66,11 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
+            // The driver asks as well, but waits for the answer for ever: of a server that keeps
+            // silent, each connection would hold its place in the pool.
+            .test_before_acquire(false)
+            .before_acquire(|conn, _| Box::pin(prove(conn)))
+            .after_release(|conn, _| Box::pin(prove(conn)))
             .connect_lazy_with(options);
         Ok(Self { pool, address: address.into(), reached: Arc::default() })
     }
@@ -159,9 +168,20 @@ impl Store {
         Ok(())
     }
 
-    /// Closes all connections.
+    /// Closes all connections; those to a server that keeps silent are left to the end of the
+    /// process.
     pub async fn close(&self) {
-        self.pool.close().await;
+        if tokio::time::timeout(CLOSE_LIMIT, self.pool.close()).await.is_err() {
+            tracing::warn!(address = %self.address, "PostgreSQL keeps silent; its connections are left open");
+        }
+    }
+}
+
+/// Whether a connection still stands: an error has the pool drop it, without a word to the server.
+async fn prove(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PROVE_LIMIT, conn.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer").into()),
     }
 }
 

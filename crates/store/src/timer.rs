@@ -46,13 +46,25 @@ pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<(), Error> 
     Ok(())
 }
 
+/// Of which requests timers are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Of all.
+    All,
+    /// Of those whose clock at H runs: about them nobody need be asked.
+    ClockRuns,
+}
+
 /// Up to `limit` requests with a rung due at `now`, earliest first.
-pub async fn due(conn: &mut PgConnection, now: Timestamp, limit: i64) -> Result<Vec<RequestId>, Error> {
-    let ids: Vec<Uuid> = query_scalar("select request_id from timers where due_at <= $1 order by due_at limit $2")
-        .bind(At(now))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?;
+pub async fn due(conn: &mut PgConnection, now: Timestamp, whose: Whose, limit: i64) -> Result<Vec<RequestId>, Error> {
+    let question = match whose {
+        Whose::All => "select request_id from timers where due_at <= $1 order by due_at limit $2",
+        Whose::ClockRuns => {
+            "select t.request_id from timers t join requests r using (request_id)
+             where t.due_at <= $1 and r.clock_cause is not null order by t.due_at limit $2"
+        }
+    };
+    let ids: Vec<Uuid> = query_scalar(question).bind(At(now)).bind(limit).fetch_all(conn).await?;
     ids.into_iter().map(request_id).collect()
 }
 

@@ -5,6 +5,9 @@
 //!        └─ World::new("name")   a test: a database, a virtual host, a broker login
 //!             └─ world.office()  a login with permissions and an inbox
 //!                  └─ OfficeClient::connect   what an office's own system would be
+//!
+//!   OwnServers::start("name")    a test that stops servers: a private pair
+//!        └─ World::on(own.servers(), "name")   and the same from there
 //! ```
 //!
 //! Here, and only here outside of tests, a surprise may panic: that is how a test fails.
@@ -12,6 +15,7 @@
 
 mod eventually;
 mod office;
+mod own_servers;
 pub mod people;
 mod process;
 mod servers;
@@ -20,6 +24,7 @@ mod world;
 pub use eventually::eventually;
 pub use lapin::message::Delivery;
 pub use office::{OfficeClient, OfficeMessage, Sent};
+pub use own_servers::{Ending, OwnServers, Server};
 pub use process::ChildProcess;
 pub use servers::Servers;
 pub use world::{OfficeLogin, World};

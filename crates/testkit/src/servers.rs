@@ -1,15 +1,16 @@
 //! Where PostgreSQL and RabbitMQ are: given by the environment, or private ones.
 
 use std::env;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use tokio::sync::OnceCell;
+
+use crate::own_servers::{private_servers, value_in, workspace};
 
 const VARIABLES: [&str; 3] = ["XACMINH_TEST_PG_URL", "XACMINH_TEST_AMQP_URL", "XACMINH_TEST_MGMT_URL"];
 
-/// The servers that all tests share.
+/// Where they are: those that all tests share, or a test's own.
 #[derive(Debug, Clone)]
 pub struct Servers {
     /// PostgreSQL, as an administrator.
@@ -39,29 +40,16 @@ impl Servers {
     }
 
     fn start() -> Result<Self> {
-        let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let dir = workspace.join("target/test-servers");
-        // The script locks the directory, so that two processes do not start two of each.
-        let output = Command::new(workspace.join("deploy/private-servers"))
-            .arg("start")
-            .arg(&dir)
-            .output()
-            .context("deploy/private-servers could not be run")?;
-        ensure!(
-            output.status.success(),
-            "no servers to test with:\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-        let written = std::fs::read_to_string(dir.join("env")).context("reading env")?;
-        let value = |name: &str| {
-            written
-                .lines()
-                .find_map(|line| line.strip_prefix(&format!("export {name}=")))
-                .map(|value| value.trim_matches('\'').to_owned())
-                .with_context(|| format!("no {name} in what deploy/private-servers wrote"))
-        };
-        let [pg_url, amqp_url, mgmt_url] = VARIABLES.map(value);
+        let dir = workspace().join("target/test-servers");
+        // The script locks the directory, so that two processes do not start two of each. It heeds
+        // the variables that name servers to be used instead.
+        private_servers(&dir, &["start"], &[]).context("no servers to test with")?;
+        Self::written_in(&dir)
+    }
+
+    /// Those that `deploy/private-servers` wrote down in its directory.
+    pub(crate) fn written_in(dir: &Path) -> Result<Self> {
+        let [pg_url, amqp_url, mgmt_url] = VARIABLES.map(|name| value_in(dir, name));
         Ok(Self { pg_url: pg_url?, amqp_url: amqp_url?, mgmt_url: mgmt_url? })
     }
 }

@@ -24,22 +24,33 @@ pub struct OfficeLogin {
 /// A database, a virtual host and a login of the broker's own that no other test touches.
 ///
 /// [`World::close`] takes them away; a test that fails before leaves that to `Drop`, which blocks.
+/// On servers of a test's own they just go with these.
 pub struct World {
     name: String,
-    servers: &'static Servers,
+    servers: Servers,
     management: Management,
     broker_password: String,
     offices: Vec<OfficeId>,
     /// Holds the offices that [`World::lease`] gave out: locks of this connection, to the database
     /// that all tests share.
     leases: Option<PgConnection>,
+    /// There is something to take away.
     open: bool,
 }
 
 impl World {
-    /// Makes one. The name is for whoever looks at the servers; it need not be unique.
+    /// Makes one on the servers that all tests share. The name is for whoever looks at the servers;
+    /// it need not be unique.
     pub async fn new(test_name: &str) -> Result<Self> {
-        let servers = Servers::shared().await?;
+        Self::make(Servers::shared().await?, test_name, true).await
+    }
+
+    /// Makes one on servers of the test's own. Nothing of it is taken away: it goes with them.
+    pub async fn on(servers: &Servers, test_name: &str) -> Result<Self> {
+        Self::make(servers, test_name, false).await
+    }
+
+    async fn make(servers: &Servers, test_name: &str, open: bool) -> Result<Self> {
         let readable: String = test_name
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
@@ -51,8 +62,8 @@ impl World {
             broker_password: random_text(16),
             offices: Vec::new(),
             leases: None,
-            open: true,
-            servers,
+            open,
+            servers: servers.clone(),
             name,
         };
         let (management, user, password) = (world.mgmt(), world.name.clone(), world.broker_password.clone());
@@ -210,6 +221,9 @@ impl World {
 
     /// Takes all of it away.
     pub async fn close(mut self) -> Result<()> {
+        if !self.open {
+            return Ok(());
+        }
         self.open = false;
         let (management, users) = (self.mgmt(), self.users());
         let on_rabbitmq = spawn_blocking(move || clear_rabbitmq(&management, &users));
