@@ -26,12 +26,14 @@ const SOME: usize = 50;
 /// By when the offices and the product have found a server again: their waits grow to some seconds.
 const RECOVERY: Duration = Duration::from_secs(120);
 
-/// What a confirm that RabbitMQ took away with it may be missed in.
+/// Which of RabbitMQ's confirms must be in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Confirms {
     /// All were seen, and are in the ledger.
     AllSeen,
-    /// RabbitMQ was away: some may have been lost with it.
+    /// RabbitMQ was away and some may have been lost with it, or the process ended while PostgreSQL
+    /// could not note them: the request leaves again under its id, and when its home has said by then
+    /// that it is there, nobody notes a sending any more.
     SomeLost,
 }
 
@@ -302,5 +304,5 @@ async fn a_postgresql_that_keeps_silent_does_not_hold_up_a_stop() -> Result<()> 
     scene.servers.let_go(Server::PostgreSql)?;
     scene.running = scene.product.start(&[]).await?;
     scene.traffic.until_answered(SOME, RECOVERY).await;
-    scene.end(Confirms::AllSeen).await
+    scene.end(Confirms::SomeLost).await
 }
