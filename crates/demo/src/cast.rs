@@ -367,7 +367,7 @@ impl Cast for Stage<'_> {
             ));
         } else {
             self.show.line(format_args!(
-                "    kill -9 of {}, with {} messages under way, {} of them ready in the work queues, {} in the outbox",
+                "    kill -9 of {}, with {} messages under way; {} ready in the work queues, {} in the outbox",
                 kill.process, kill.under_way, kill.in_hand.ready, kill.in_hand.outbox
             ));
             for client in self.clients.values() {
