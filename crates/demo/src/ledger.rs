@@ -287,7 +287,8 @@ impl Ledger {
             tally.awaited.fetch_sub(1, Ordering::Relaxed);
         }
         match &sent.receipt {
-            Some(first) if first != item => sent.differing += 1,
+            // Without an id the broker cannot know that it refused the same before.
+            Some(first) if item.message_id.is_some() && first != item => sent.differing += 1,
             Some(_) => {}
             None => {
                 sent.receipt = Some(item.clone());
@@ -302,16 +303,15 @@ impl Ledger {
         let key = match &item.message_id {
             Some(id) if refusal == Some("id_reused") => Self::reuse_key(&id.to_string()),
             Some(id) => id.to_string(),
-            // The broker could not read the id: it is one of those that are none.
-            None => self
-                .order
-                .iter()
-                .find(|key| {
-                    self.sent
-                        .get(*key)
-                        .is_some_and(|s| s.receipt.is_none() && s.sheet.message_id.parse::<MessageId>().is_err())
-                })?
-                .clone(),
+            // The broker could not read the id: it is one of those that are none, the first that has no
+            // receipt. If all have one, a kill or a lost line made the broker refuse one of them again.
+            None => {
+                let is_nameless = |s: &Sent| s.sheet.message_id.parse::<MessageId>().is_err();
+                let keys = self.order.iter().filter(|key| self.sent.get(*key).is_some_and(is_nameless));
+                let nameless: Vec<&String> = keys.collect();
+                let unanswered = nameless.iter().find(|key| self.sent[**key].receipt.is_none());
+                (*unanswered.or(nameless.first())?).clone()
+            }
         };
         self.sent.get_mut(&key)
     }
@@ -368,6 +368,27 @@ mod tests {
         assert_eq!(ledger.sent[ID].differing, 0);
         ledger.take("c", RECEIPT, accepted("2026-11-19T08:05:03+07:00"), &tally);
         assert_eq!(ledger.sent[ID].differing, 1, "another instant is another receipt");
+    }
+
+    #[test]
+    fn a_refusal_without_an_id_may_come_again_but_only_to_who_sent_such_a_thing() {
+        let refused = |at: &str| -> Vec<u8> {
+            let refusal = json!({ "code": "message_id_malformed", "pointer": "", "sentence": "", "sentence_en": "" });
+            json!({ "items": [{ "outcome": "refused", "at": at, "refusal": refusal }] }).to_string().into()
+        };
+        let (tally, mut ledger) = (Tally::default(), Ledger::default());
+        ledger.take("a", RECEIPT, refused("2026-11-19T08:05:02+07:00"), &tally);
+        assert_eq!(ledger.strange.len(), 1, "nothing like it was sent: {:?}", ledger.strange);
+        for key in ["so-1", "so-2"] {
+            let mut sent = sent(Expect::Refused("message_id_malformed"));
+            key.clone_into(&mut sent.sheet.message_id);
+            ledger.send(key.into(), sent, &tally);
+        }
+        for (id, second) in [("b", 3), ("c", 4), ("d", 5)] {
+            ledger.take(id, RECEIPT, refused(&format!("2026-11-19T08:05:0{second}+07:00")), &tally);
+        }
+        assert_eq!(tally.awaited.load(Ordering::Relaxed), 0, "one for each of the two");
+        assert_eq!((ledger.sent["so-1"].differing, ledger.strange.len()), (0, 1));
     }
 
     #[test]
