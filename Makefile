@@ -5,8 +5,9 @@ SHELL := bash
 SERVERS := .run/servers
 DENY := PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked
 DEMO_ARGS := $(if $(KEEP),--keep) $(if $(CHAOS),--chaos $(CHAOS))
+BENCH_ARGS := $(if $(OFFICES),--offices $(OFFICES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SECONDS),--seconds $(SECONDS))
 
-.PHONY: help demo down test check audit fmt schemas
+.PHONY: help demo down test bench check audit fmt schemas
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +21,9 @@ down: ## ends what the demo and the tests left running
 test: ## everything, on real servers that it starts itself
 	@deploy/test
 
+bench: ## lives a second beside a bare relay, on a quiet machine (OFFICES=600 PAIRS=3 SECONDS=20)
+	@deploy/bench $(BENCH_ARGS)
+
 check: ## form: fmt, clippy, docs, who may depend on what, schemas, scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -29,7 +33,7 @@ check: ## form: fmt, clippy, docs, who may depend on what, schemas, scripts
 	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
 	@command -v python3 >/dev/null || deploy/install-servers --with-pika
 	python3 data/derive-offices.py --check
-	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit
+	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit deploy/bench
 
 audit: ## does an advisory name a crate we use? (asks the network)
 	@deploy/audit
