@@ -77,13 +77,15 @@ impl Report {
         let (product, floor) = (spread(of(|p| p.product.lives_per_second)), spread(of(|p| p.floor.lives_per_second)));
         let ratio = spread(of(|p| p.product.lives_per_second / p.floor.lives_per_second)).median;
         let apart = (floor.max - floor.min) / floor.median;
-        let void = (apart > QUIET_ENOUGH || !apart.is_finite()).then(|| {
-            format!(
+        let void = if pairs.len() < 2 {
+            Some("one pair: whether the machine was steady cannot be told (PAIRS=3)".to_owned())
+        } else {
+            (apart > QUIET_ENOUGH || !apart.is_finite()).then(|| format!(
                 "the floor's own runs lie {:.0} % of their median apart, more than {:.0} %: run it on a quieter machine, or longer (SECONDS=60)",
                 apart * 100.0,
                 QUIET_ENOUGH * 100.0
-            )
-        });
+            ))
+        };
         Self { ratio, void, how, product, floor, pairs }
     }
 
@@ -158,7 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_that_stands_still_makes_it_void() {
-        assert!(report(&[(50.0, 0.0)]).is_void());
+    fn a_floor_that_stands_still_or_ran_once_makes_it_void() {
+        assert!(report(&[(50.0, 0.0), (50.0, 0.0)]).is_void());
+        assert!(report(&[(50.0, 100.0)]).is_void());
+        assert!(!report(&[(50.0, 100.0), (50.0, 100.0)]).is_void());
     }
 }

@@ -67,6 +67,7 @@ pub(crate) struct Given {
     #[arg(long, requires = "out")]
     all: bool,
     /// Where the credentials are written, once, readable by nobody else: office,login,password,inbox.
+    /// Without it they are printed.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -130,7 +131,7 @@ impl Desk {
 /// `xacminh office grant`.
 pub(crate) async fn grant(settings: &Settings, args: &GrantArgs) -> Result<()> {
     if args.channel != Channel::Amqp {
-        bail!("the channel {:?} does not exist yet: grant amqp", args.channel);
+        bail!("the channel {} does not exist yet: grant amqp", format!("{:?}", args.channel).to_lowercase());
     }
     let mut desk = Desk::open(settings).await?;
     let wanted: Vec<OfficeId> = if args.given.all {

@@ -64,7 +64,7 @@ type Found = Vec<(&'static str, Result<String>)>;
 
 /// All that can be seen without a server.
 fn at_rest(settings: &Settings) -> Found {
-    let right = |()| "right".to_owned();
+    let formed = |()| "well formed".to_owned();
     let store = || wiring::store(settings).map(drop);
     let rabbitmq = || Ok(BusSettings::new(settings.rabbitmq.url()?, "xacminh").check()?);
     let management = || {
@@ -72,7 +72,7 @@ fn at_rest(settings: &Settings) -> Found {
             return Ok("not set; only `office grant`, `revoke` and `rotate` need it".to_owned());
         }
         Management::new(&settings.rabbitmq.management_url()?, "/")?;
-        Ok("right".to_owned())
+        Ok("well formed".to_owned())
     };
     let keys = || {
         wiring::keys(settings)?;
@@ -88,8 +88,8 @@ fn at_rest(settings: &Settings) -> Found {
         Ok(settings.clock.file.as_ref().map_or_else(|| "the machine's".to_owned(), |f| f.display().to_string()))
     };
     vec![
-        ("postgresql.url", store().map(right)),
-        ("rabbitmq.url", rabbitmq().map(right)),
+        ("postgresql.url", store().map(formed)),
+        ("rabbitmq.url", rabbitmq().map(formed)),
         ("rabbitmq.management_url", management()),
         ("keys", keys()),
         ("data_dir", data()),

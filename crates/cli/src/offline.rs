@@ -53,11 +53,9 @@ pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
     let (received_on, received_at) = match args.received.parse::<Timestamp>() {
         Ok(at) => (local_date(at), Some(at)),
         Err(_) => {
-            let day = args
-                .received
-                .parse::<Date>()
-                .context("--received wants an instant (2026-11-20T10:00:00+07:00) or a day (2026-11-20)")?;
-            (day, None)
+            let day = args.received.parse::<Date>().ok().filter(|day| day.to_string() == args.received);
+            let wants = "--received wants an instant with its offset (2026-11-20T10:00:00+07:00) or a day (2026-11-20)";
+            (day.context(wants)?, None)
         }
     };
     let limit = match (args.working_days, args.calendar_days) {

@@ -92,9 +92,13 @@ impl Desk {
             .with_context(|| format!("{office} is not in {}", credentials.credentials.display()))?;
         let (host, port) = host_and_port(&settings.rabbitmq.url()?)?;
         let address = Address { host, port, vhost: settings.rabbitmq.vhost()?, office, password };
-        let line = Line::open(&address)
-            .await
-            .with_context(|| format!("connecting as {office} to RabbitMQ at {}:{}", address.host, address.port))?;
+        let line = Line::open(&address).await.with_context(|| {
+            format!(
+                "connecting as {office} to RabbitMQ at {}:{} (if RabbitMQ runs there, the login was refused: \
+                     `office show` tells whether access was revoked, or since when another password holds)",
+                address.host, address.port
+            )
+        })?;
         Ok(Self { office, line, now })
     }
 

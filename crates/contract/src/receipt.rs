@@ -6,6 +6,7 @@ use xacminh_domain::directory::ResolveWarning;
 use xacminh_domain::person::PersonWarning;
 use xacminh_domain::person_no::PersonNoWarning;
 use xacminh_domain::request::{OpenWarning, State as DomainState};
+use xacminh_domain::unit::SuccessionDetail;
 
 use crate::answer::Code;
 use crate::values::{Day, Instant, MsgId, Office, ReqId, Unit, wire_enum};
@@ -113,6 +114,30 @@ impl From<ResolveWarning> for Warning {
     }
 }
 
+wire_enum!(
+    /// What of a former unit went into one of today's.
+    Share = SuccessionDetail {
+        /// All of it.
+        Whole = "whole",
+        /// All of it, under its own name.
+        Unchanged = "unchanged",
+        /// All of it, under another name.
+        Renamed = "renamed",
+        /// All of it, as a unit of another kind.
+        KindChanged = "kind_changed",
+        /// All of it, together with others.
+        MergedWhole = "merged_whole",
+        /// Some of the land and some of the people.
+        Part = "part",
+        /// Some of the land, on which nobody lives.
+        AreaOnly = "area_only",
+        /// Some of the land and all of the people.
+        AllPopulation = "all_population",
+        /// People without land.
+        PopulationOnly = "population_only",
+    }
+);
+
 /// One unit that `home` may mean.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HomeCandidate {
@@ -126,10 +151,9 @@ pub struct HomeCandidate {
     pub office: Office,
     /// That office's name.
     pub office_name: String,
-    /// How much of the former unit went there: `part`, `area_only`, `population_only`, or absent
-    /// when the words are its own name.
+    /// What of the former unit went there; absent when the words are its own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub share: Option<String>,
+    pub share: Option<Share>,
     /// Today's address in words.
     pub words: String,
 }

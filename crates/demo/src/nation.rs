@@ -87,7 +87,7 @@ pub async fn nation<W: World>(world: &W, settings: &Settings) -> Result<Report> 
     blame(&mut report, findings, &rows, &above, too_few_kills);
     report.wall_seconds = began.elapsed().as_secs_f64();
     report.write(&settings.run_dir)?;
-    report.print(&mut stage.show, world.prefix());
+    report.print(&mut stage.show, settings.keep.then(|| world.prefix()));
     report.judge()?;
     Ok(report)
 }

@@ -117,7 +117,7 @@ impl Report {
     }
 
     /// The last page.
-    pub(crate) fn print(&self, show: &mut Show, prefix: &str) {
+    pub(crate) fn print(&self, show: &mut Show, prefix: Option<&str>) {
         let s = self.sum;
         show.line(format_args!("\nThe sum, from the ledgers of {} offices:", self.clients));
         show.line(format_args!(
@@ -125,8 +125,9 @@ impl Report {
             s.submitted,
             if self.sum_is_exact { "=" } else { "IS NOT" }
         ));
+        let refused = format!("refused ({} refusals in all, of other commands too)", self.refusals);
         for (n, what) in [
-            (s.refused, "refused"),
+            (s.refused, refused.as_str()),
             (s.withdrawn, "withdrawn"),
             (s.answered_on_time, "answered on time"),
             (s.answered_late, "answered late"),
@@ -140,9 +141,9 @@ impl Report {
             self.lost, self.duplicate_effects, self.rungs_twice, self.rung_mismatches, self.surprises
         ));
         show.line(format_args!("\nWhat a supervisor sees:"));
-        table(show, "late, by reason", &self.seen.late_by_reason);
+        table(show, "late, by reason (a due day passed: to open, to answer, or to read)", &self.seen.late_by_reason);
         table(show, "who has most of it now", &self.seen.holders);
-        table(show, "due next", &self.seen.due_next);
+        table(show, "rungs to fire next, by day", &self.seen.due_next);
         for (topic, receivers) in &self.notices_by_rung.received {
             let to: Vec<String> = receivers.iter().map(|(kind, n)| format!("{n} to {kind}")).collect();
             show.line(format_args!("  notices {topic:<18} {}", to.join(", ")));
@@ -165,6 +166,10 @@ impl Report {
             ));
         }
         show.line(format_args!("  {} lines cut", self.lines_cut));
+        let Some(prefix) = prefix else {
+            show.line(format_args!("\nTo look yourself: make demo KEEP=1 leaves it running."));
+            return;
+        };
         show.line(format_args!("\nTo look yourself:"));
         for command in ["late --province 01", "late --province 79", "parked list"] {
             show.line(format_args!("  {prefix} {command}"));

@@ -296,7 +296,7 @@ fn resolve(home: &Home, reference: &Reference, today: Date) -> Result<xacminh_do
                     province: c.province,
                     office: c.office.into(),
                     office_name: c.office_name,
-                    share: c.share.map(|share| share.as_str().to_owned()),
+                    share: c.share.map(Into::into),
                     words: c.words,
                 })
                 .collect(),

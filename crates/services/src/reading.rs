@@ -9,6 +9,7 @@ use xacminh_contract::receipt::Refusal;
 use xacminh_contract::refusal::RefusalCode;
 use xacminh_contract::request::Lane;
 use xacminh_domain::Timestamp;
+use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 use xacminh_store::inbox::Key;
 use xacminh_trust::key::KeyRing;
@@ -101,7 +102,9 @@ pub(crate) fn out_of_range(id: MessageId, now: Timestamp) -> Refusal {
     if id.at() < now - thirteen_months {
         RefusalCode::IdTooOld.refusal()
     } else {
-        RefusalCode::IdTimeOutOfRange.refusal()
+        let day = |at: Timestamp| local_date(at).to_string();
+        let hours = jiff::SignedDuration::from_hours;
+        RefusalCode::IdTimeOutOfRange.detail(format!("{} to {}", day(now - hours(90 * 24)), day(now + hours(24))))
     }
 }
 

@@ -8,7 +8,10 @@ use xacminh_domain::id::RequestId;
 pub enum Error {
     /// PostgreSQL could not be asked, or refused.
     #[error("PostgreSQL: {0}")]
-    Sql(#[from] sqlx::Error),
+    Sql(sqlx::Error),
+    /// The tables are not there, or not all.
+    #[error("the schema is missing or behind: run `xacminh migrate` first ({0})")]
+    NoSchema(sqlx::Error),
     /// No connection to PostgreSQL can be had.
     #[error("PostgreSQL at {address} cannot be reached: {source}")]
     Unreachable {
@@ -53,14 +56,28 @@ impl Error {
         match self {
             Self::Sql(source) | Self::Unreachable { source, .. } => is_transient(source),
             Self::Slow(_) => true,
-            Self::Migrate(_) | Self::Unreadable { .. } | Self::Sealed(_) | Self::Damaged { .. } | Self::NoReference => {
-                false
-            }
+            Self::NoSchema(_)
+            | Self::Migrate(_)
+            | Self::Unreadable { .. }
+            | Self::Sealed(_)
+            | Self::Damaged { .. }
+            | Self::NoReference => false,
         }
     }
 
     pub(crate) fn unreadable(what: &'static str, why: impl std::fmt::Display) -> Self {
         Self::Unreadable { what, why: why.to_string() }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        // An undefined table or column.
+        let missing = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        match missing.as_deref() {
+            Some("42P01" | "42703") => Self::NoSchema(error),
+            _ => Self::Sql(error),
+        }
     }
 }
 

@@ -54,13 +54,18 @@ impl Part {
         Ok(Self { name, role, port: free_port().await?, pid_file, child: Mutex::new(None) })
     }
 
+    /// Where its admin port listens.
+    pub(crate) fn admin(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(&self, program: &Program) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&program.log)?;
         let mut args = vec!["run"];
         args.extend(self.role.iter().flat_map(|role| ["--role", role]));
         let mut command = program.command(&args)?;
-        command.env("XACMINH_ADMIN__LISTEN", format!("127.0.0.1:{}", self.port));
+        command.env("XACMINH_ADMIN__LISTEN", self.admin());
         let mut child = command.stdout(Stdio::null()).stderr(log).spawn()?;
         let pid = child.id().context("the services have ended")?;
         std::fs::write(&self.pid_file, format!("{pid}\n"))?;

@@ -88,7 +88,13 @@ impl World {
         ]
         .map(|(k, v)| (k.to_owned(), v))
         .to_vec();
-        let wrapper = wrapper(&dir, &env)?;
+        let mut parts = Vec::new();
+        for role in if apart { ROLES.map(Some).to_vec() } else { vec![None] } {
+            parts.push(Part::new(&dir, role).await?);
+        }
+        let admin = parts.first().context("no process")?.admin();
+        let seen = [env.as_slice(), &[("XACMINH_ADMIN__LISTEN".to_owned(), admin)]].concat();
+        let wrapper = wrapper(&dir, &seen)?;
         let program = Program { env, log: dir.join("xacminh.log") };
         program.run(&["keys", "new", &path("master.key")]).await?;
         program.run(&["migrate"]).await?;
@@ -108,11 +114,8 @@ impl World {
         program.run(&grant).await?;
         let credentials = read_credentials(&dir.join("credentials.csv"))?;
         let directory = registry.directory();
-        let mut parts = Vec::new();
-        for role in if apart { ROLES.map(Some).to_vec() } else { vec![None] } {
-            let part = Part::new(&dir, role).await?;
+        for part in &parts {
             part.start(&program).await?;
-            parts.push(part);
         }
         Ok(Self {
             vhost: unique,
@@ -157,6 +160,8 @@ impl World {
         ] {
             show::line(format!("  {run} {command}"));
         }
+        show::line("Look at its health and its figures:");
+        show::line(format!("  curl http://{}/readyz?verbose", self.part(0)?.admin()));
         Ok(())
     }
 

@@ -65,7 +65,7 @@ pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
     Ok((row.try_get("waiting")?, row.try_get("in_flight")?))
 }
 
-/// How many messages are parked.
+/// How many messages are parked and were not replayed.
 pub async fn parked(conn: &mut PgConnection) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar("select count(*) from parked").fetch_one(conn).await?)
+    Ok(sqlx::query_scalar("select count(*) from parked where replayed_at is null").fetch_one(conn).await?)
 }
