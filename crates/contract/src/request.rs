@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::request as domain;
 
 use crate::receipt::Warning;
-use crate::values::{Birth, Country, Day, Handler, Instant, Office, ReqId, Text, Unit, wire_enum};
+use crate::values::{Birth, Country, Day, Handler, Instant, Office, ReqId, Text, Unit, or_default, wire_enum};
 
 wire_enum!(
     /// What is asked (handbook §4.3).
@@ -195,7 +195,8 @@ pub struct Submit {
     /// The person.
     pub person: Person,
     /// The closed questions; those of the kind when absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<Question>>")]
     pub questions: Vec<Question>,
     /// An extra, never the question. No state secrets, no health, no reason for an absence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

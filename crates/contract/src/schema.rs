@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::{self, Give, Read};
 use crate::notice::Notice;
 use crate::receipt::Receipt;
-use crate::refusal::RefusalCode;
+use crate::refusal::{ANY_FIELD, RefusalCode};
 use crate::request::{self, FileClose, Opened, Received, Submit, Withdraw};
 
 /// One message: its name, its schema, a valid example.
@@ -148,14 +148,22 @@ pub fn file_text(message: &Message) -> String {
 
 /// The table of refusals of the protocol page.
 pub fn refusal_table() -> String {
-    let mut out = String::from("| code | usually points at | sentence | in English |\n| --- | --- | --- | --- |\n");
+    let mut out = String::from(
+        "| code | when | pointer | sentence | in English | what your system does |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
     for code in RefusalCode::ALL {
-        let pointer = if code.pointer().is_empty() {
-            "the message, or the field named".to_owned()
-        } else {
-            format!("`{}`", code.pointer())
-        };
-        out.push_str(&format!("| `{}` | {pointer} | {} | {} |\n", code.as_str(), code.sentence(), code.sentence_en()));
+        let pointers: Vec<String> = code
+            .pointers()
+            .iter()
+            .map(|pointer| match *pointer {
+                "" => "the message".to_owned(),
+                ANY_FIELD => "the field".to_owned(),
+                pointer => format!("`{pointer}`"),
+            })
+            .collect();
+        let (at, when, todo) = (pointers.join(", "), code.when(), code.what_to_do());
+        let (vi, en) = (code.sentence(), code.sentence_en());
+        out.push_str(&format!("| `{}` | {when} | {at} | {vi} | {en} | {todo} |\n", code.as_str()));
     }
     out
 }

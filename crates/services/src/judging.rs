@@ -283,7 +283,12 @@ fn resolve(home: &Home, reference: &Reference, today: Date) -> Result<xacminh_do
             as_of: as_of.map(|on| on.0),
         }),
         (None, _, None) => return Err(RefusalCode::HomeIncomplete.refusal()),
-        (Some(_), _, Some(_)) => return Err(RefusalCode::HomeIncomplete.detail("either code or name, not both")),
+        (Some(_), _, Some(_)) => {
+            return Err(Refusal {
+                detail: Some("either code or name, not both".to_owned()),
+                ..RefusalCode::HomeIncomplete.at("/home/name")
+            });
+        }
     };
     match reference.directory.resolve(&asked, today) {
         Resolution::Unique(home) => Ok(home),
@@ -301,6 +306,7 @@ fn resolve(home: &Home, reference: &Reference, today: Date) -> Result<xacminh_do
                 })
                 .collect(),
         )),
+        Resolution::Unknown if home.code.is_some() => Err(RefusalCode::HomeUnknown.at("/home/code")),
         Resolution::Unknown => Err(RefusalCode::HomeUnknown.refusal()),
         Resolution::AsOfInFuture => Err(RefusalCode::DateImpossible.at("/home/as_of")),
     }
