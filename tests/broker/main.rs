@@ -18,4 +18,5 @@ mod offices;
 mod refusals;
 mod repeats;
 mod replay;
+mod resubmits;
 mod ward_pressed;

@@ -32,6 +32,8 @@ struct Standing {
     answered: MessageId,
     withdrawn: MessageId,
     closed: MessageId,
+    /// Refused, and no JSON object.
+    unreadable: MessageId,
 }
 
 /// Two offices, and what they have asked.
@@ -167,6 +169,7 @@ impl Table<'_> {
                 self.wrong("/person/full_name", json!(" ")),
                 self.changed("/questions", json!(["q_registered", "q_why"]), "/questions/1"),
                 self.wrong("/home/code", json!("1")),
+                self.wrong("/resubmits", json!("TT-2026-000500")),
                 self.answer(s.open, "A10", json!({}), "/code"),
                 self.answer(s.open, "A01", json!({ "answered_by": "Nguyễn Thị Thử" }), "/answered_by"),
                 self.by_ward(T::AnswerRead, &json!({ "request_id": "TT-2026-000500" }), "/request_id"),
@@ -193,6 +196,19 @@ impl Table<'_> {
             RefusalCode::AddressRequired => {
                 let person = json!({ "full_name": "Nguyễn Thị Thử", "birth": "1990-02-03" });
                 vec![self.changed("/person", person, "/person/address")]
+            }
+            RefusalCode::ResubmitUnknown => {
+                let of = |id: MessageId| json!({ "resubmits": id.to_string(), "note": "x" });
+                vec![
+                    self.by_ward(T::RequestSubmit, &of(message_id(self.now)), "/resubmits"),
+                    self.by_ward(T::RequestSubmit, &of(s.open), "/resubmits"),
+                    // The first is the ward's.
+                    self.by_home(T::RequestSubmit, &of(s.unreadable), "/resubmits"),
+                ]
+            }
+            RefusalCode::ResubmitUnreadable => {
+                let of = json!({ "resubmits": s.unreadable.to_string(), "note": "x" });
+                vec![self.by_ward(T::RequestSubmit, &of, "/resubmits")]
             }
             RefusalCode::HomeIncomplete => vec![
                 self.changed("/home", json!({}), "/home"),
@@ -298,17 +314,21 @@ async fn receipt_of(desk: &mut Desk, message: &OfficeMessage) -> Result<Item> {
 async fn every_row_of_the_table_comes_back_as_it_says_is_kept_and_stops_nobody() -> Result<()> {
     let mut stage = Stage::new("refusals", "2026-11-19T08:00").await?;
     let (mut ward, mut home) = stage.ward_and_home().await?;
+    let unreadable = OfficeMessage { body: b"[]".to_vec(), ..ward.message(T::RequestSubmit, &json!({})) };
+    ward.publish(&unreadable).await?;
     let standing = Standing {
         open: ward.submit(&home.office, 100).await?,
         answered: ward.submit(&home.office, 101).await?,
         withdrawn: ward.submit(&home.office, 102).await?,
         closed: ward.submit(&home.office, 103).await?,
+        unreadable: unreadable.message_id.parse()?,
     };
+    ward.receipt(standing.unreadable).await?;
     ward.ask(T::FileClose, &closing(standing.closed, "ct08", "2026-11-19")).await?;
     home.ask(T::AnswerGive, &give(standing.answered, "A01")).await?;
     ward.ask(T::RequestWithdraw, &withdrawal(standing.withdrawn)).await?;
 
-    let mut refused = 0;
+    let mut refused = 1;
     for (number, code) in (200..).zip(RefusalCode::ALL) {
         let word = code.as_str();
         let table = Table { ward: &ward, home: &home, standing: &standing, now: stage.clock.now() };

@@ -149,7 +149,8 @@ pub struct Refusal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// For `home_ambiguous`: the units it may mean. Pick one and submit again, under a new
-    /// message-id, with its `unit` as `home.code` and today as `home.as_of`.
+    /// message-id, with its `unit` as `home.code` and today as `home.as_of`; with `resubmits` the
+    /// home alone will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<HomeCandidate>,
 }

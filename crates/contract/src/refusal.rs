@@ -134,6 +134,16 @@ refusals! {
         "Người không có số định danh thì phải ghi địa chỉ: hãy điền địa chỉ đã khai.",
         "A person without a number needs an address: fill in the declared one.",
         "Have the clerk type the declared address below the commune.";
+    /// `resubmits` names no refused submit of the sender's: never sent, accepted, another office's, or refused `id_reused`.
+    ResubmitUnknown = "resubmit_unknown", ["/resubmits"],
+        "Không có yêu cầu bị từ chối nào của đơn vị mang mã nêu ở resubmits: hãy gửi lại đầy đủ bằng mã tin mới.",
+        "No refused submit of your office has the id in resubmits: send the whole form under a new message-id.",
+        "Send the whole body without `resubmits`, under a new id. If the first was just sent, wait for its receipt first.";
+    /// The refused submit that `resubmits` names was no JSON object, so nothing can be changed in it.
+    ResubmitUnreadable = "resubmit_unreadable", ["/resubmits"],
+        "Yêu cầu bị từ chối trước đó không đọc được nên không thể bổ sung: hãy gửi lại đầy đủ bằng mã tin mới.",
+        "The refused submit could not be read, so it cannot be completed: send the whole form under a new message-id.",
+        "The system's fault, at the first sending: send the whole body without `resubmits`, under a new id.";
     /// The home is given neither by code and date nor by a name, or by both.
     HomeIncomplete = "home_incomplete", ["/home", "/home/as_of", "/home/name"],
         "Nơi thường trú phải ghi bằng mã kèm ngày (code, as_of) hoặc bằng tên (name): hãy bổ sung cho đủ một trong hai cách.",

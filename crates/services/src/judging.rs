@@ -134,7 +134,8 @@ impl Bench<'_> {
         if submit.lookup == Lookup::Pending.into() {
             warnings.push(Warning::LookupPending);
         }
-        let Some((chained, row)) = Chained::begin(id, self.now, &opened.event, cause(ready)) else {
+        let cause = Cause { resubmits: submit.resubmits.as_ref().map(|of| of.0), ..cause(ready) };
+        let Some((chained, row)) = Chained::begin(id, self.now, &opened.event, cause) else {
             return Ok(None);
         };
         let mut delivery = composing::deliver(&chained.request, submit, warnings.clone(), self.reference, self.now)?;
@@ -263,7 +264,7 @@ pub(crate) fn blank(message_id: Option<MessageId>, of: Option<CommandType>, now:
 }
 
 fn cause(ready: &Ready) -> Cause {
-    Cause { by: Some(ready.sender), message_id: Some(ready.message_id), client_at: ready.client_at }
+    Cause { by: Some(ready.sender), message_id: Some(ready.message_id), client_at: ready.client_at, resubmits: None }
 }
 
 /// The time an id may carry: from 90 days back to a day ahead.

@@ -17,6 +17,7 @@ mod outages;
 mod reading;
 pub mod relay;
 pub mod replaying;
+mod resubmitting;
 mod rooms;
 mod sending_again;
 pub mod taking;

@@ -31,8 +31,11 @@ use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
-use crate::reading::{DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds};
+use crate::reading::{
+    Asked, DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds,
+};
 use crate::replaying;
+use crate::resubmitting::Kept;
 use crate::within::within;
 
 /// Takes batches of a queue until told to stop.
@@ -133,6 +136,16 @@ enum Back {
     Aside(Item),
 }
 
+impl Back {
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::New(item) => item.as_ref()?.refusal.as_ref(),
+            Self::Aside(item) => item.refusal.as_ref(),
+            Self::Again(_) => None,
+        }
+    }
+}
+
 /// Stores what a batch of deliveries means, all or nothing.
 pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Result<(), Error> {
     let now = core.clock.now();
@@ -169,8 +182,10 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
 
     let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
     let requests = ledger::lock(&mut tx, &ids, false).await?;
+    let mut kept_bodies = Kept::read(&mut tx, &core.keys, &reads).await?;
     let mut bench = Bench { now, reference: &reference, keys: &core.keys, requests, done: judging::Done::default() };
     let mut backs: Vec<Back> = Vec::with_capacity(reads.len());
+    let mut bodies: HashMap<usize, Vec<u8>> = HashMap::new();
     for (index, read) in reads.iter().enumerate() {
         let back = match read.key() {
             None => Back::Aside(refused(read, RefusalCode::MessageIdMalformed.refusal(), now)),
@@ -180,9 +195,12 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
                 (None, _) if !judging::is_in_range(key.1, now) => {
                     Back::Aside(refused(read, out_of_range(key.1, now), now))
                 }
-                (None, _) => Back::New(judge(&mut bench, read, now)?),
+                (None, _) => Back::New(judge(&mut bench, &mut kept_bodies, read, now)?),
             },
         };
+        if let Some(refusal) = back.refusal() {
+            bodies.insert(index, kept_bodies.refused(read, refusal));
+        }
         backs.push(back);
     }
     let mut done = bench.done;
@@ -191,7 +209,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     // Receipts: one message for each office, in the order of its commands.
     let (mut kept, mut refusals) = (Vec::new(), Vec::new());
     let mut receipts = Receipts::default();
-    for (read, back) in reads.iter().zip(backs) {
+    for (index, (read, back)) in reads.iter().zip(backs).enumerate() {
         let (item, is_first) = match back {
             Back::New(item) => (item, true),
             Back::Aside(item) => (Some(item), false),
@@ -213,7 +231,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
                 command: read.of.map(CommandType::short),
                 code: refusal.code.clone(),
                 pointer: refusal.pointer.clone(),
-                body: read.delivery.bytes.clone(),
+                body: bodies.remove(&index).unwrap_or_default(),
             });
         }
         if let Some(item) = item {
@@ -312,17 +330,26 @@ fn repeat_within(read: &Read<'_>, digest: [u8; 32], first: &Back, now: Timestamp
     })
 }
 
-fn judge(bench: &mut Bench<'_>, read: &Read<'_>, now: Timestamp) -> Result<Option<Item>, Error> {
-    let (Ok(command), Some(message_id), Some(of)) = (&read.command, read.message_id, read.of) else {
-        let refusal = read.command.as_ref().err().cloned().unwrap_or_else(|| RefusalCode::TypeUnknown.refusal());
+fn judge(bench: &mut Bench<'_>, kept: &mut Kept, read: &Read<'_>, now: Timestamp) -> Result<Option<Item>, Error> {
+    let (Some(message_id), Some(of)) = (read.message_id, read.of) else {
+        let refusal = read.asked.as_ref().err().cloned().unwrap_or_else(|| RefusalCode::TypeUnknown.refusal());
         return Ok(Some(refused(read, refusal, now)));
+    };
+    let command = match &read.asked {
+        Ok(Asked::Command(command)) => Ok(command.clone()),
+        Ok(Asked::Changes(changes)) => kept.make_whole(read, (read.sender, message_id), changes),
+        Err(refusal) => Err(refusal.clone()),
+    };
+    let command = match command {
+        Ok(command) => command,
+        Err(refusal) => return Ok(Some(refused(read, refusal, now))),
     };
     let p = &read.delivery.properties;
     bench.judge(&Ready {
         sender: read.sender,
         message_id,
         of,
-        command: command.clone(),
+        command,
         client_at: p.header(HEADER_TIME).and_then(|at| at.parse().ok()).and_then(whole_microseconds),
         traceparent: p.header(HEADER_TRACEPARENT).filter(|t| is_traceparent(t)).map(str::to_owned),
     })
