@@ -9,6 +9,7 @@ mod stage;
 mod bad_input;
 mod calendars;
 mod crossing;
+mod duplicates;
 mod flight;
 mod ladder;
 mod lanes;

@@ -255,6 +255,7 @@ pub(crate) fn blank(message_id: Option<MessageId>, of: Option<CommandType>, now:
         at: Instant(now),
         refusal: None,
         warnings: Vec::new(),
+        duplicate_of: None,
         state: None,
         answered: None,
         responder: None,

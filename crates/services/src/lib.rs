@@ -6,6 +6,7 @@ mod composing;
 mod core;
 mod digest;
 pub mod disposition;
+mod duplicates;
 mod error;
 pub mod escalating;
 pub mod intake;
