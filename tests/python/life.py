@@ -156,6 +156,14 @@ def life(step, ward, home):
     must("code and pointer", (refusal["code"], refusal["pointer"]), ("id_malformed", "/person/person_no"))
     step.done(f"refused, {refusal['code']} at {refusal['pointer']}: {refusal['sentence']}")
 
+    step.begin("the same form with its number alone")
+    mended = ward.resubmit(bad, form["lane"], person={"person_no": PERSON["person_no"]})
+    item = accepted(wait(ward, receipt_of(mended)))
+    must("request_id", item.get("request_id"), mended)
+    work = wait(home, about("xacminh.request.deliver.v1", mended))
+    must("person, as typed", work["person"], PERSON)
+    step.done("accepted, whole")
+
 
 def main():
     step = Steps()

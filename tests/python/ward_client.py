@@ -24,6 +24,10 @@ class Ward(Office):
         """Asks. What this returns is the id of the message and of the request."""
         return self.send("request.submit", f"submit.{form['lane']}", form)
 
+    def resubmit(self, refused, lane, **changes):
+        """Makes a refused submit whole with what changes of it; gives the new id."""
+        return self.send("request.submit", f"submit.{lane}", {"resubmits": refused, **changes})
+
     def withdraw(self, request_id, reason, lane="normal"):
         """Takes a request back, in the lane it was submitted in."""
         return self.send("request.withdraw", f"withdraw.{lane}", {"request_id": request_id, "reason": reason})

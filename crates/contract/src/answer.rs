@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::answer as domain;
 
 use crate::request::OfficeCard;
-use crate::values::{Day, Handler, Instant, ReqId, Text, wire_enum};
+use crate::values::{Day, Handler, Instant, ReqId, Text, or_default, wire_enum};
 
 wire_enum!(
     /// What is answered (handbook §11).
@@ -169,7 +169,8 @@ pub struct Give {
     /// What is answered.
     pub code: Code,
     /// Field by field; unnamed fields count as confirmed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<FieldLine>>")]
     pub fields: Vec<FieldLine>,
     /// On what it rests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -192,7 +193,8 @@ pub struct Give {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<ApprovedBy>,
     /// One of many given at a stroke; only for A01.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(with = "Option<bool>")]
     pub bulk: bool,
     /// Extra words for W's officer; citizens never see them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! path, the names of the contract's own fields, and what was expected there.
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
 
 use crate::answer::{Give, Read};
 use crate::envelope::CommandType;
@@ -66,6 +67,10 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         return Err(RefusalCode::BodyTooLarge.refusal());
     }
     let text = std::str::from_utf8(body).map_err(|_| RefusalCode::BodyUnreadable.refusal())?;
+    // A list would be read as the fields in their order.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(RefusalCode::BodyUnreadable.detail("expected one JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|e| explain(&e, text))?;
     json.end().map_err(|_| RefusalCode::BodyUnreadable.refusal())?;
@@ -88,6 +93,16 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>, text: &str) ->
         at.push_str(name);
         return refuse(RefusalCode::FieldMissing, at, None);
     }
+    if let Some(name) = quoted(&message, "duplicate field `") {
+        at.push('/');
+        at.push_str(name);
+        return refuse(RefusalCode::FieldInvalid, at, Some("expected once".to_owned()));
+    }
+    // `null` counts as left out, of what is needed too; a place of a list cannot be left out.
+    if message.starts_with("invalid type: null") && matches!(error.path().iter().next_back(), Some(Segment::Map { .. }))
+    {
+        return refuse(RefusalCode::FieldMissing, at, None);
+    }
     if message.starts_with("unknown field") {
         return refuse(RefusalCode::FieldUnknown, at, expected(&message));
     }
@@ -107,27 +122,36 @@ fn quoted<'m>(message: &'m str, marker: &str) -> Option<&'m str> {
 fn expected(message: &str) -> Option<String> {
     let (_, tail) = message.rsplit_once("expected ")?;
     let tail = tail.split(" at line ").next().unwrap_or(tail);
+    // Names of types are of no use to a sender.
+    let tail = if tail.starts_with("struct ") { "an object" } else { tail };
     Some(format!("expected {tail}"))
 }
 
 /// A path as a JSON pointer (RFC 6901).
 fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
     let mut out = String::new();
     for segment in path {
         match segment {
             Segment::Seq { index } => out.push_str(&format!("/{index}")),
             // A key may be anything the sender typed, a person's name or number too. The contract's
-            // own are small letters; of another kind of key only the place is told.
-            Segment::Map { key } if key.len() <= 40 && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
+            // own are small letters, and misspelt ones not far from it; of another kind of key only
+            // the place is told.
+            Segment::Map { key } if is_like_ours(key) => {
                 out.push('/');
-                out.push_str(key);
+                out.push_str(&key.replace('~', "~0").replace('/', "~1"));
             }
             Segment::Map { .. } => return out,
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
     out
+}
+
+/// `fullName`, `full-name`, `person.full_name`, `person/full_name`: how a system misspells a field.
+fn is_like_ours(key: &str) -> bool {
+    key.len() <= 40
+        && key.starts_with(|c: char| c.is_ascii_lowercase())
+        && key.bytes().all(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'-' | b'.' | b'/' | b'~'))
 }
 
 #[cfg(test)]
@@ -166,6 +190,101 @@ mod tests {
         assert_eq!((code.as_str(), at.as_str()), ("date_impossible", "/received_on"));
         let (code, at, _) = refused(|b| b["questions"] = serde_json::json!(["q_registered", 7]));
         assert_eq!((code.as_str(), at.as_str()), ("field_invalid", "/questions/1"));
+        let (code, at, _) = refused(|b| b["questions"] = serde_json::json!(["q_registered", null]));
+        assert_eq!((code.as_str(), at.as_str()), ("field_invalid", "/questions/1"));
+        let (code, at, _) = refused(|b| b["person"]["full_name"] = serde_json::Value::Null);
+        assert_eq!((code.as_str(), at.as_str()), ("field_missing", "/person/full_name"));
+        let (code, at, detail) = refused(|b| b["person"]["origin"] = "Thái Bình".into());
+        assert_eq!((code.as_str(), at.as_str()), ("field_invalid", "/person/origin"));
+        assert_eq!(detail.as_deref(), Some("expected an object"));
+    }
+
+    #[test]
+    fn pointers_are_escaped() {
+        for (key, pointer) in
+            [("home/name", "/person/home~1name"), ("a~b", "/person/a~0b"), ("fullName", "/person/fullName")]
+        {
+            let (code, at, _) = refused(|b| b["person"][key] = 1.into());
+            assert_eq!((code.as_str(), at.as_str()), ("field_unknown", pointer));
+        }
+    }
+
+    /// Every place of every message, with every kind of wrong value: each refusal is of the table and
+    /// points at that very place, or at what is wrong within the value.
+    #[test]
+    fn whatever_is_wrong_has_a_code_and_its_place() {
+        let of = |name: &str| CommandType::ALL.into_iter().find(|of| of.short() == name);
+        let messages = schema::messages().into_iter().filter_map(|m| Some((of(m.name)?, m.example)));
+        let mut refused = 0;
+        for (of, example) in messages {
+            let mut places = Vec::new();
+            list(&example, String::new(), &mut places);
+            for place in &places {
+                for wrong in [
+                    serde_json::json!(7),
+                    "\u{1f4a3}".into(),
+                    true.into(),
+                    serde_json::json!([[]]),
+                    serde_json::json!({}),
+                ] {
+                    let mut body = example.clone();
+                    *body.pointer_mut(place).unwrap() = wrong;
+                    let Err(r) = command(of, body.to_string().as_bytes()) else { continue };
+                    assert!(["field_missing", "field_invalid", "date_impossible"].contains(&r.code.as_str()), "{r:?}");
+                    let within = r.pointer.strip_prefix(place.as_str());
+                    assert!(within.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')), "{place}: {r:?}");
+                    assert!(r.detail.is_some() || r.code == "field_missing", "{r:?}");
+                    refused += 1;
+                }
+                let mut body = example.clone();
+                if let Some(object) = body.pointer_mut(place).and_then(serde_json::Value::as_object_mut) {
+                    object.insert("no_such_field".to_owned(), 1.into());
+                    let r = command(of, body.to_string().as_bytes()).unwrap_err();
+                    assert_eq!((r.code.as_str(), r.pointer), ("field_unknown", format!("{place}/no_such_field")));
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 100, "{refused} looked at");
+    }
+
+    fn list(value: &serde_json::Value, at: String, places: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(fields) => fields.iter().for_each(|(k, v)| list(v, format!("{at}/{k}"), places)),
+            serde_json::Value::Array(items) => {
+                items.iter().enumerate().for_each(|(i, v)| list(v, format!("{at}/{i}"), places));
+            }
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => {}
+        }
+        if !at.is_empty() {
+            places.push(at);
+        }
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_named() {
+        let id = "019a9a3c-5800-7abc-8def-0123456789ab";
+        let body = format!(r#"{{"request_id": "{id}", "request_id": "{id}"}}"#);
+        let r = command(CommandType::RequestReceived, body.as_bytes()).unwrap_err();
+        assert_eq!((r.code.as_str(), r.pointer.as_str()), ("field_invalid", "/request_id"));
+        assert_eq!(r.detail.as_deref(), Some("expected once"));
+    }
+
+    #[test]
+    fn null_is_left_out() {
+        let plain = submit(|b| {
+            b.as_object_mut().unwrap().remove("questions");
+        });
+        assert_eq!(submit(|b| b["questions"] = serde_json::Value::Null), plain);
+        let give = |more: &str| {
+            let id = "019a9a3c-5800-7abc-8def-0123456789ab";
+            let body = format!(r#"{{"request_id": "{id}", "code": "A01", "answered_by": "cb-1"{more}}}"#);
+            command(CommandType::AnswerGive, body.as_bytes()).unwrap()
+        };
+        assert_eq!(give(r#", "fields": null, "bulk": null, "note": null"#), give(""));
     }
 
     #[test]
@@ -191,9 +310,13 @@ mod tests {
 
     #[test]
     fn unreadable_bytes_are_told_from_wrong_ones() {
-        for bad in [&b"\xff\xfe"[..], b"", b"{", b"{} {}", b"nope"] {
+        let whole = br#"{"request_id": "019a9a3c-5800-7abc-8def-0123456789ab"}"#;
+        command(CommandType::RequestReceived, whole).unwrap();
+        let twice = [&whole[..], b" {}"].concat();
+        let listed = br#"["019a9a3c-5800-7abc-8def-0123456789ab"]"#;
+        for bad in [&b"\xff\xfe"[..], b"", b"{", &twice, b"nope", listed, b"null"] {
             let r = command(CommandType::RequestReceived, bad).unwrap_err();
-            assert_eq!(if bad == b"{} {}" { "body_unreadable" } else { r.code.as_str() }, "body_unreadable");
+            assert_eq!((r.code.as_str(), r.pointer.as_str()), ("body_unreadable", ""));
         }
         let r = command(CommandType::RequestReceived, &vec![b' '; MAX_BODY + 1]).unwrap_err();
         assert_eq!(r.code, "body_too_large");

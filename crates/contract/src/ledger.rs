@@ -145,6 +145,9 @@ pub struct Body {
     /// The sender's clock (`xm-time`), which may be off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_at: Option<Instant>,
+    /// Of a submit: the refused one that it made whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resubmits: Option<MsgId>,
     /// What happened.
     #[serde(flatten)]
     pub entry: Entry,

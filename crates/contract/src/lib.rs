@@ -9,5 +9,6 @@ pub mod notice;
 pub mod receipt;
 pub mod refusal;
 pub mod request;
+pub mod resubmit;
 pub mod schema;
 pub mod values;

@@ -69,6 +69,8 @@ pub enum Warning {
     AlreadyDone,
     /// The file ended with a result (CT08) before H answered; H still owes its answer.
     ClosedUnanswered,
+    /// Another request about the same file, kind and home office stands; `duplicate_of` names it.
+    NearDuplicate,
 }
 
 impl Warning {
@@ -87,6 +89,7 @@ impl Warning {
             Self::LookupPending => "lookup_pending",
             Self::AlreadyDone => "already_done",
             Self::ClosedUnanswered => "closed_unanswered",
+            Self::NearDuplicate => "near_duplicate",
         }
     }
 }
@@ -173,7 +176,8 @@ pub struct Refusal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// For `home_ambiguous`: the units it may mean. Pick one and submit again, under a new
-    /// message-id, with its `unit` as `home.code` and today as `home.as_of`.
+    /// message-id, with its `unit` as `home.code` and today as `home.as_of`; with `resubmits` the
+    /// home alone will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<HomeCandidate>,
 }
@@ -200,6 +204,9 @@ pub struct Item {
     /// What looked odd.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// With `near_duplicate`: the first request about the same file, kind and home office.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<ReqId>,
     /// How far the request is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,

@@ -7,13 +7,17 @@ use xacminh_domain::request::Denied;
 
 use crate::receipt::{HomeCandidate, Refusal};
 
-/// One row: code, when, where, what to change in Vietnamese and English.
+/// Among [`RefusalCode::pointers`]: any field.
+pub const ANY_FIELD: &str = "*";
+
+/// One row: when (the first line), code, where, what to change in Vietnamese and English, what the
+/// sender's system does about it.
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal, $pointer:literal, $vi:literal, $en:literal;)+) => {
+    ($(#[doc = $when:literal] $variant:ident = $code:literal, [$($pointer:literal),+], $vi:literal, $en:literal, $todo:literal;)+) => {
         /// A reason to refuse. Every path of intake that refuses has one of these.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum RefusalCode {
-            $($(#[$doc])* $variant,)+
+            $(#[doc = $when] $variant,)+
         }
 
         impl RefusalCode {
@@ -25,9 +29,15 @@ macro_rules! refusals {
                 match self { $(Self::$variant => $code,)+ }
             }
 
-            /// Where the fault usually is, as a JSON pointer; a refusal may point more exactly.
-            pub fn pointer(self) -> &'static str {
-                match self { $(Self::$variant => $pointer,)+ }
+            /// When it is given.
+            pub fn when(self) -> &'static str {
+                match self { $(Self::$variant => $when.trim_ascii(),)+ }
+            }
+
+            /// Where it may point, the usual place first: JSON pointers, in which `*` stands for any
+            /// place of a list, and alone for any field.
+            pub fn pointers(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &[$($pointer),+],)+ }
             }
 
             /// What to change, for a clerk.
@@ -39,143 +49,191 @@ macro_rules! refusals {
             pub fn sentence_en(self) -> &'static str {
                 match self { $(Self::$variant => $en,)+ }
             }
+
+            /// What the sender's system does about it, for whoever writes it.
+            pub fn what_to_do(self) -> &'static str {
+                match self { $(Self::$variant => $todo,)+ }
+            }
         }
     };
 }
 
 refusals! {
     /// The body is no JSON in UTF-8.
-    BodyUnreadable = "body_unreadable", "",
+    BodyUnreadable = "body_unreadable", [""],
         "Không đọc được nội dung: hãy gửi lại dưới dạng JSON, mã UTF-8.",
-        "The body cannot be read: send it again as JSON in UTF-8.";
+        "The body cannot be read: send it again as JSON in UTF-8.",
+        "The system's fault: mend how it writes JSON, send under a new id.";
     /// The body is longer than 64 KiB.
-    BodyTooLarge = "body_too_large", "",
+    BodyTooLarge = "body_too_large", [""],
         "Nội dung quá lớn: mỗi tin tối đa 64 KiB và không kèm tệp; hãy bỏ bớt rồi gửi lại.",
-        "The body is too large: 64 KiB at most and no attachments; shorten it and send again.";
+        "The body is too large: 64 KiB at most and no attachments; shorten it and send again.",
+        "Have the clerk shorten `note` or the like; the system lets nobody attach anything.";
     /// The `type` property names no message.
-    TypeUnknown = "type_unknown", "",
+    TypeUnknown = "type_unknown", [""],
         "Không có loại tin này: hãy sửa thuộc tính type theo bảng các loại tin.",
-        "There is no such message: set the type property to one of the table of messages.";
+        "There is no such message: set the type property to one of the table of messages.",
+        "The system's fault: set `type`, send under a new id.";
     /// The message exists, this version of it does not.
-    VersionUnknown = "version_unknown", "",
+    VersionUnknown = "version_unknown", [""],
         "Phiên bản của loại tin này chưa được hỗ trợ: hãy gửi theo phiên bản v1.",
-        "This version of the message is not supported: send version v1.";
+        "This version of the message is not supported: send version v1.",
+        "Send `v1`, under a new id; the operator says when another version is taken.";
     /// The routing key does not belong to the type or the lane.
-    RoutingKeyWrong = "routing_key_wrong", "",
+    RoutingKeyWrong = "routing_key_wrong", ["", "/lane"],
         "Khóa định tuyến không khớp với loại tin hoặc luồng: hãy dùng khóa nêu ở phần chi tiết.",
-        "The routing key does not fit the type or the lane: use the one named in the detail.";
+        "The routing key does not fit the type or the lane: use the one named in the detail.",
+        "The system's fault: send under a new id with a key that `detail` names.";
     /// The `message-id` property is missing or no UUIDv7.
-    MessageIdMalformed = "message_id_malformed", "",
+    MessageIdMalformed = "message_id_malformed", [""],
         "Thiếu hoặc sai mã tin (message-id): hãy tạo mã UUID phiên bản 7 cho mỗi tin.",
-        "The message-id is missing or wrong: make a UUID of version 7 for each message.";
+        "The message-id is missing or wrong: make a UUID of version 7 for each message.",
+        "The system's fault: make a UUID of version 7 for each message and send again.";
     /// The time in the id is more than 90 days back or a day ahead of the broker's.
-    IdTimeOutOfRange = "id_time_out_of_range", "",
+    IdTimeOutOfRange = "id_time_out_of_range", [""],
         "Thời điểm trong mã tin lệch quá xa (cho phép từ 90 ngày trước đến 1 ngày sau): hãy chỉnh đồng hồ máy rồi tạo mã mới.",
-        "The time in the message-id is out of range (90 days back to 1 day ahead): set the clock and make a new id.";
+        "The time in the message-id is out of range (90 days back to 1 day ahead): set the clock and make a new id.",
+        "Set the clock, then send under a new id.";
     /// The id is so old that its first receipt is no longer kept.
-    IdTooOld = "id_too_old", "",
+    IdTooOld = "id_too_old", [""],
         "Mã tin quá cũ, hệ thống không còn giữ kết quả lần gửi đầu: hãy tạo mã mới.",
-        "The message-id is too old for its first receipt to be kept: make a new id.";
-    /// The same id came before with another body or type.
-    IdReused = "id_reused", "",
+        "The message-id is too old for its first receipt to be kept: make a new id.",
+        "Find out what became of it (`request_id` is its id), and send under a new id if it is still wanted.";
+    /// The same id came before with another body or type, or made a request of another office.
+    IdReused = "id_reused", [""],
         "Mã tin này đã dùng cho một nội dung khác: hãy tạo mã mới cho nội dung mới.",
-        "This message-id was used for another content: make a new id for new content.";
+        "This message-id was used for another content: make a new id for new content.",
+        "The system's fault: the first message stands. Send the second whole, under a new id.";
     /// A required field is missing.
-    FieldMissing = "field_missing", "",
+    FieldMissing = "field_missing", ["*"],
         "Thiếu một mục bắt buộc: hãy điền mục được chỉ ra.",
-        "A required field is missing: fill in the one pointed at.";
+        "A required field is missing: fill in the one pointed at.",
+        "Have the clerk fill it in, or mend the system if it left the field out.";
     /// A field that the message does not have.
-    FieldUnknown = "field_unknown", "",
+    FieldUnknown = "field_unknown", ["*"],
         "Có mục không thuộc mẫu tin: hãy bỏ mục được chỉ ra hoặc sửa tên của nó.",
-        "There is a field that the message does not have: remove or rename the one pointed at.";
+        "There is a field that the message does not have: remove or rename the one pointed at.",
+        "The system's fault: the field is misspelt or of another message.";
     /// A field with a value that cannot be.
-    FieldInvalid = "field_invalid", "",
+    FieldInvalid = "field_invalid", ["*"],
         "Giá trị của một mục không đúng dạng: hãy sửa mục được chỉ ra theo phần chi tiết.",
-        "A field's value has the wrong form: change the one pointed at as the detail says.";
-    /// A day or instant that does not exist, or cannot be.
-    DateImpossible = "date_impossible", "",
+        "A field's value has the wrong form: change the one pointed at as the detail says.",
+        "Have the clerk change it; `detail` says what is expected.";
+    /// A day or instant that does not exist, or that contradicts another.
+    DateImpossible = "date_impossible", ["/received_on", "/received_at", "/promised_on", "/home/as_of", "/person/birth", "/closed_on", "/period/from", "/period/to"],
         "Ngày không thể có hoặc trái thứ tự: hãy sửa ngày ở mục được chỉ ra.",
-        "A date that cannot be: change the date pointed at.";
+        "A date that cannot be: change the date pointed at.",
+        "Have the clerk change the day pointed at.";
     /// The person's number has neither 12 nor 9 digits.
-    IdMalformed = "id_malformed", "/person/person_no",
+    IdMalformed = "id_malformed", ["/person/person_no"],
         "Số định danh phải có 12 chữ số (hoặc 9 chữ số của chứng minh nhân dân cũ): hãy kiểm tra và nhập lại.",
-        "The person's number must have 12 digits (or 9 of an old card): check it and type it again.";
+        "The person's number must have 12 digits (or 9 of an old card): check it and type it again.",
+        "Have the clerk look at the card again; `detail` has a hint where there is one.";
     /// Neither number nor address.
-    AddressRequired = "address_required", "/person/address",
+    AddressRequired = "address_required", ["/person/address"],
         "Người không có số định danh thì phải ghi địa chỉ: hãy điền địa chỉ đã khai.",
-        "A person without a number needs an address: fill in the declared one.";
-    /// Home given neither by code and date nor by a name.
-    HomeIncomplete = "home_incomplete", "/home",
+        "A person without a number needs an address: fill in the declared one.",
+        "Have the clerk type the declared address below the commune.";
+    /// `resubmits` names no refused submit of the sender's: never sent, accepted, another office's, or refused `id_reused`.
+    ResubmitUnknown = "resubmit_unknown", ["/resubmits"],
+        "Không có yêu cầu bị từ chối nào của đơn vị mang mã nêu ở resubmits: hãy gửi lại đầy đủ bằng mã tin mới.",
+        "No refused submit of your office has the id in resubmits: send the whole form under a new message-id.",
+        "Send the whole body without `resubmits`, under a new id. If the first was just sent, wait for its receipt first.";
+    /// The refused submit that `resubmits` names was no JSON object, so nothing can be changed in it.
+    ResubmitUnreadable = "resubmit_unreadable", ["/resubmits"],
+        "Yêu cầu bị từ chối trước đó không đọc được nên không thể bổ sung: hãy gửi lại đầy đủ bằng mã tin mới.",
+        "The refused submit could not be read, so it cannot be completed: send the whole form under a new message-id.",
+        "The system's fault, at the first sending: send the whole body without `resubmits`, under a new id.";
+    /// The home is given neither by code and date nor by a name, or by both.
+    HomeIncomplete = "home_incomplete", ["/home", "/home/as_of", "/home/name"],
         "Nơi thường trú phải ghi bằng mã kèm ngày (code, as_of) hoặc bằng tên (name): hãy bổ sung cho đủ một trong hai cách.",
-        "The home needs a code with its date (code, as_of) or a name: complete one of the two.";
+        "The home needs a code with its date (code, as_of) or a name: complete one of the two.",
+        "Complete one of the two ways, take out the other.";
     /// The home may mean several of today's units.
-    HomeAmbiguous = "home_ambiguous", "/home",
+    HomeAmbiguous = "home_ambiguous", ["/home"],
         "Nơi thường trú có thể thuộc nhiều đơn vị hiện nay: hãy hỏi thôn, tổ dân phố rồi chọn một đơn vị trong danh sách kèm theo.",
-        "The home may belong to several of today's units: ask for the hamlet and pick one of the list.";
+        "The home may belong to several of today's units: ask for the hamlet and pick one of the list.",
+        "Show `candidates`, let the clerk pick one, [make it whole](#a-refused-submit-made-whole).";
     /// The home is no unit of the registry.
-    HomeUnknown = "home_unknown", "/home",
+    HomeUnknown = "home_unknown", ["/home", "/home/code"],
         "Không tìm thấy nơi thường trú này: hãy kiểm tra tên, huyện, tỉnh hoặc mã và ngày.",
-        "No such home: check name, district, province, or code and date.";
+        "No such home: check name, district, province, or code and date.",
+        "Have the clerk check the name, or code and date, against the citizen's paper.";
     /// The asking office serves the home itself.
-    HomeIsOwn = "home_is_own_office", "/home",
+    HomeIsOwn = "home_is_own_office", ["/home"],
         "Nơi thường trú do chính đơn vị mình quản lý: không cần gửi yêu cầu, hãy tra cứu tại đơn vị.",
-        "The home is served by your own office: no request is needed, look it up there.";
+        "The home is served by your own office: no request is needed, look it up there.",
+        "Nothing to send: the clerk looks it up at the own office.";
     /// The urgent lane without a reason.
-    LaneReasonRequired = "lane_reason_required", "/lane_reason",
+    LaneReasonRequired = "lane_reason_required", ["/lane_reason"],
         "Luồng khẩn cần nêu lý do: hãy chọn lane_reason hoặc gửi theo luồng thường.",
-        "The urgent lane needs a reason: choose lane_reason or send in the normal lane.";
+        "The urgent lane needs a reason: choose lane_reason or send in the normal lane.",
+        "Let the clerk choose a reason, or send in lane `normal`.";
     /// A child under six at the receipt of the file.
-    ExemptUnder6 = "exempt_under6", "/person/birth",
+    ExemptUnder6 = "exempt_under6", ["/person/birth"],
         "Trẻ dưới 6 tuổi không phải xác minh: hãy giải quyết hồ sơ, không cần gửi yêu cầu.",
-        "A child under 6 needs no verification: go on with the file, no request is needed.";
+        "A child under 6 needs no verification: go on with the file, no request is needed.",
+        "Nothing to send: the file goes on without a verification.";
     /// No such request.
-    RequestUnknown = "request_unknown", "/request_id",
+    RequestUnknown = "request_unknown", ["/request_id"],
         "Chưa có yêu cầu mang mã này: hãy kiểm tra mã; nếu vừa gửi thì gửi lại sau bằng mã tin mới.",
-        "There is no request of this id yet: check it; if it was just sent, send again later under a new message-id.";
+        "There is no request of this id yet: check it; if it was just sent, send again later under a new message-id.",
+        "Wait for the receipt of the submit, then send again under a new id; else mend the id.";
     /// The request is not the sender's to change in this way.
-    NotYourRequest = "not_your_request", "/request_id",
+    NotYourRequest = "not_your_request", ["/request_id"],
         "Yêu cầu này không thuộc phần việc của đơn vị: hãy kiểm tra lại mã yêu cầu.",
-        "This request is not yours to do that with: check the request's id.";
-    /// It was answered before.
-    AlreadyAnswered = "already_answered", "/request_id",
+        "This request is not yours to do that with: check the request's id.",
+        "Nothing: it is another office's. Check where the id came from.";
+    /// H answered before, with other content, or before the withdrawal came.
+    AlreadyAnswered = "already_answered", ["/request_id"],
         "Yêu cầu đã có trả lời trước đó, kết quả nêu kèm: không cần làm gì thêm.",
-        "The request was answered before, with the code given here: nothing more to do.";
-    /// It was withdrawn before.
-    AlreadyWithdrawn = "already_withdrawn", "/request_id",
+        "The request was answered before, with the code given here: nothing more to do.",
+        "End the matter at your end: `answered` says how it was answered.";
+    /// W withdrew it before.
+    AlreadyWithdrawn = "already_withdrawn", ["/request_id"],
         "Yêu cầu đã được nơi hỏi rút lại: không cần trả lời nữa.",
-        "The request was withdrawn by the asking office: no answer is needed.";
+        "The request was withdrawn by the asking office: no answer is needed.",
+        "End the matter at your end: take it off the desk.";
     /// The file's end was told before with another form or day.
-    AlreadyClosed = "already_closed", "/request_id",
+    AlreadyClosed = "already_closed", ["/request_id"],
         "Hồ sơ đã được báo kết thúc trước đó với nội dung khác: hãy kiểm tra mã yêu cầu, không cần báo lại.",
-        "The file's end was told before, with another form or day: check the request's id, nothing more to tell.";
-    /// Nothing to read yet.
-    NotYetAnswered = "not_yet_answered", "/request_id",
+        "The file's end was told before, with another form or day: check the request's id, nothing more to tell.",
+        "Nothing: what was told first stands.";
+    /// The request has no answer yet.
+    NotYetAnswered = "not_yet_answered", ["/request_id"],
         "Yêu cầu chưa có trả lời nên chưa thể báo đã đọc: hãy chờ trả lời.",
-        "The request has no answer yet, so none can have been read: wait for it.";
-    /// A04, A06 and A09 without the head of the office.
-    ApprovalRequired = "approval_required", "/approved_by",
+        "The request has no answer yet, so none can have been read: wait for it.",
+        "Send it when a person has read the `answer.deliver`.";
+    /// A04, A06 or A09 without the approval of the head of the office.
+    ApprovalRequired = "approval_required", ["/approved_by", "/approved_by/role"],
         "Mã trả lời này cần Trưởng Công an duyệt: hãy điền approved_by với vai trò office_head.",
-        "This answer needs the head of the office: fill in approved_by with role office_head.";
+        "This answer needs the head of the office: fill in approved_by with role office_head.",
+        "Have the head approve, then answer under a new id.";
     /// A09 without a cause.
-    CauseRequired = "cause_required", "/cause",
+    CauseRequired = "cause_required", ["/cause"],
         "Mã A09 cần nêu nguyên nhân sai dữ liệu: hãy chọn cause trong danh sách.",
-        "A09 needs the cause of the data error: choose cause from the list.";
+        "A09 needs the cause of the data error: choose cause from the list.",
+        "Have the officer choose the cause, then answer under a new id.";
     /// A02 without a basis.
-    BasisRequired = "basis_required", "/basis",
+    BasisRequired = "basis_required", ["/basis"],
         "Mã A02 cần nêu căn cứ điều chỉnh: hãy chọn basis trong danh sách.",
-        "A02 needs the basis of the correction: choose basis from the list.";
-    /// A02, A03 or A09 without a field.
-    FieldsRequired = "fields_required", "/fields",
+        "A02 needs the basis of the correction: choose basis from the list.",
+        "Have the officer choose the basis, then answer under a new id.";
+    /// A02, A03 or A09 that names no field; an A03 of which no field is in doubt.
+    FieldsRequired = "fields_required", ["/fields"],
         "Mã trả lời này phải nêu rõ mục nào: hãy điền fields (với A03, ít nhất một mục differs hoặc not_held).",
-        "This answer must name the field: fill in fields (for A03 at least one that differs or is not_held).";
+        "This answer must name the field: fill in fields (for A03 at least one that differs or is not_held).",
+        "Have the officer name the fields, then answer under a new id.";
     /// A field named twice.
-    FieldTwice = "field_twice", "/fields",
+    FieldTwice = "field_twice", ["/fields/*/field"],
         "Một mục được nêu hai lần: hãy để mỗi mục một dòng.",
-        "A field is named twice: leave one line a field.";
+        "A field is named twice: leave one line a field.",
+        "Leave one line a field, then answer under a new id.";
     /// Bulk with another code than A01.
-    BulkOnlyA01 = "bulk_only_a01", "/bulk",
+    BulkOnlyA01 = "bulk_only_a01", ["/bulk"],
         "Chỉ được trả lời hàng loạt với mã A01: hãy trả lời riêng từng yêu cầu.",
-        "Only A01 may be given in bulk: answer these one by one.";
+        "Only A01 may be given in bulk: answer these one by one.",
+        "Leave `bulk` out of this answer, and let a person give it.";
 }
 
 impl RefusalCode {
@@ -183,7 +241,7 @@ impl RefusalCode {
     pub fn refusal(self) -> Refusal {
         Refusal {
             code: self.as_str().to_owned(),
-            pointer: self.pointer().to_owned(),
+            pointer: self.pointers().first().filter(|p| **p != ANY_FIELD).copied().unwrap_or_default().to_owned(),
             sentence: self.sentence().to_owned(),
             sentence_en: self.sentence_en().to_owned(),
             detail: None,
@@ -232,14 +290,14 @@ pub fn of_denied(denied: Denied) -> Option<Refusal> {
             },
         },
         Denied::Answer(defect) => match defect {
-            AnswerDefect::ApprovalRequired => C::ApprovalRequired,
-            AnswerDefect::CauseRequired => C::CauseRequired,
-            AnswerDefect::BasisRequired => C::BasisRequired,
-            AnswerDefect::FieldsRequired => C::FieldsRequired,
-            AnswerDefect::FieldTwice => C::FieldTwice,
-            AnswerDefect::BulkOnlyConfirmed => C::BulkOnlyA01,
-        }
-        .refusal(),
+            AnswerDefect::ApprovalRequired => C::ApprovalRequired.refusal(),
+            AnswerDefect::ApproverNotHead => C::ApprovalRequired.at("/approved_by/role"),
+            AnswerDefect::CauseRequired => C::CauseRequired.refusal(),
+            AnswerDefect::BasisRequired => C::BasisRequired.refusal(),
+            AnswerDefect::FieldsRequired => C::FieldsRequired.refusal(),
+            AnswerDefect::FieldTwice(index) => C::FieldTwice.at(format!("/fields/{index}/field")),
+            AnswerDefect::BulkOnlyConfirmed => C::BulkOnlyA01.refusal(),
+        },
         Denied::Rule(_) => return None,
     })
 }
@@ -258,6 +316,12 @@ mod tests {
             let vi = code.sentence();
             assert!(vi.ends_with('.') && (vi.contains("hãy") || vi.contains("không cần")), "{vi}");
             assert!(vi.matches('.').count() <= 2, "one sentence: {vi}");
+            for text in [code.when(), code.sentence_en(), code.what_to_do()] {
+                assert!(text.ends_with('.') && !text.contains('|'), "a sentence in a cell of a table: {text}");
+            }
+            for pointer in code.pointers() {
+                assert!(pointer.is_empty() || *pointer == ANY_FIELD || pointer.starts_with('/'), "{pointer}");
+            }
         }
     }
 }

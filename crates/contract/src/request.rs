@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::request as domain;
 
 use crate::receipt::Warning;
-use crate::values::{Birth, Country, Day, Handler, Instant, Office, ReqId, Text, Unit, wire_enum};
+use crate::values::{Birth, Country, Day, Handler, Instant, MsgId, Office, ReqId, Text, Unit, or_default, wire_enum};
 
 wire_enum!(
     /// What is asked (handbook §4.3).
@@ -195,11 +195,16 @@ pub struct Submit {
     /// The person.
     pub person: Person,
     /// The closed questions; those of the kind when absent.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Option<Vec<Question>>")]
     pub questions: Vec<Question>,
     /// An extra, never the question. No state secrets, no health, no reason for an absence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Text<500>>,
+    /// The message-id of the refused submit that this one makes whole. With it a body holds only
+    /// what changes; see [`crate::resubmit`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resubmits: Option<MsgId>,
 }
 
 /// `request.withdraw`: W takes a request back.

@@ -6,10 +6,12 @@ use schemars::{Schema, schema_for};
 use serde_json::{Value, json};
 
 use crate::answer::{self, Give, Read};
+use crate::envelope::CommandType;
 use crate::notice::Notice;
 use crate::receipt::Receipt;
-use crate::refusal::RefusalCode;
+use crate::refusal::{ANY_FIELD, RefusalCode};
 use crate::request::{self, FileClose, Opened, Received, Submit, Withdraw};
+use crate::resubmit;
 
 /// One message: its name, its schema, a valid example.
 pub struct Message {
@@ -19,6 +21,17 @@ pub struct Message {
     pub schema: Schema,
     /// A valid example.
     pub example: Value,
+}
+
+impl Message {
+    /// All its examples, the plain one first.
+    pub fn examples(&self) -> Vec<Value> {
+        let mut examples = vec![self.example.clone()];
+        if self.name == CommandType::RequestSubmit.short() {
+            examples.push(resubmit_json());
+        }
+        examples
+    }
 }
 
 const W: &str = "vpa2b3c4";
@@ -45,11 +58,24 @@ fn submit_json() -> Value {
     })
 }
 
+/// A refused submit made whole by its home alone.
+fn resubmit_json() -> Value {
+    json!({
+        "resubmits": REQUEST,
+        "home": { "code": "00008", "as_of": "2026-11-19", "name": null, "district": null, "province": null }
+    })
+}
+
+fn submit_schema() -> Schema {
+    // An object, so it is a schema.
+    Schema::try_from(resubmit::schema_of_both(schema_for!(Submit).as_value())).unwrap_or_default()
+}
+
 /// All messages of version 1, in the order of the protocol page.
 pub fn messages() -> Vec<Message> {
     let card = |office: &str, name: &str| json!({ "office": office, "name": name, "phone": "024 0000 0123" });
     vec![
-        Message { name: "request.submit", schema: schema_for!(Submit), example: submit_json() },
+        Message { name: "request.submit", schema: submit_schema(), example: submit_json() },
         Message {
             name: "request.withdraw",
             schema: schema_for!(Withdraw),
@@ -140,7 +166,7 @@ pub fn file_name(message: &Message) -> String {
 pub fn file_text(message: &Message) -> String {
     let mut schema = message.schema.clone();
     schema.insert("$id".to_owned(), json!(format!("urn:xacminh:{}:v1", message.name)));
-    schema.insert("examples".to_owned(), json!([message.example]));
+    schema.insert("examples".to_owned(), Value::Array(message.examples()));
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');
     text
@@ -148,14 +174,22 @@ pub fn file_text(message: &Message) -> String {
 
 /// The table of refusals of the protocol page.
 pub fn refusal_table() -> String {
-    let mut out = String::from("| code | usually points at | sentence | in English |\n| --- | --- | --- | --- |\n");
+    let mut out = String::from(
+        "| code | when | pointer | sentence | in English | what your system does |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
     for code in RefusalCode::ALL {
-        let pointer = if code.pointer().is_empty() {
-            "the message, or the field named".to_owned()
-        } else {
-            format!("`{}`", code.pointer())
-        };
-        out.push_str(&format!("| `{}` | {pointer} | {} | {} |\n", code.as_str(), code.sentence(), code.sentence_en()));
+        let pointers: Vec<String> = code
+            .pointers()
+            .iter()
+            .map(|pointer| match *pointer {
+                "" => "the message".to_owned(),
+                ANY_FIELD => "the field".to_owned(),
+                pointer => format!("`{pointer}`"),
+            })
+            .collect();
+        let (at, when, todo) = (pointers.join(", "), code.when(), code.what_to_do());
+        let (vi, en) = (code.sentence(), code.sentence_en());
+        out.push_str(&format!("| `{}` | {when} | {at} | {vi} | {en} | {todo} |\n", code.as_str()));
     }
     out
 }
@@ -168,10 +202,46 @@ mod tests {
     fn every_example_is_valid_under_its_schema() {
         for message in messages() {
             let validator = jsonschema::validator_for(message.schema.as_value()).unwrap();
-            let errors: Vec<_> = validator.iter_errors(&message.example).map(|e| e.to_string()).collect();
-            assert!(errors.is_empty(), "{}: {errors:?}", message.name);
+            for example in message.examples() {
+                let errors: Vec<_> = validator.iter_errors(&example).map(|e| e.to_string()).collect();
+                assert!(errors.is_empty(), "{}: {errors:?}", message.name);
+            }
         }
         let _ = example_submit();
+    }
+
+    #[test]
+    fn a_submit_is_whole_or_changes_a_refused_one() {
+        let schema = submit_schema();
+        let validator = jsonschema::validator_for(schema.as_value()).unwrap();
+        let part = |changes: Value| {
+            let mut body = json!({ "resubmits": REQUEST });
+            body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            body
+        };
+        let mut alone = submit_json();
+        alone["resubmits"] = Value::Null;
+        let mut too_much = submit_json();
+        too_much["resubmits"] = REQUEST.into();
+        for right in [
+            part(json!({})),
+            part(json!({ "person": { "person_no": "999190001234", "origin": null } })),
+            part(json!({ "person": { "origin": { "country": "LA" } }, "note": null, "kind": "temp_renewal" })),
+            alone,
+            too_much,
+        ] {
+            assert!(validator.is_valid(&right), "{right}");
+        }
+        for wrong in [
+            json!({}),
+            json!({ "home": { "name": "Ngọc Hà" } }),
+            part(json!({ "persn": {} })),
+            part(json!({ "person": { "religion": "x" } })),
+            part(json!({ "kind": "marriage" })),
+            json!({ "resubmits": "TT-2026-1" }),
+        ] {
+            assert!(!validator.is_valid(&wrong), "{wrong}");
+        }
     }
 
     #[test]

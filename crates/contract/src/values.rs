@@ -250,6 +250,11 @@ impl<const N: usize> fmt::Debug for Text<N> {
     }
 }
 
+/// Reads `null` as what is there when the field is left out.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
+    Option::deserialize(d).map(Option::unwrap_or_default)
+}
+
 /// An enum of the wire that mirrors one of the domain, word by word.
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident = $domain:path { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {

@@ -206,14 +206,16 @@ pub struct Answer {
 pub enum AnswerDefect {
     /// A04, A06 and A09 need `approved_by` with the head of the office.
     ApprovalRequired,
+    /// They have `approved_by`, with somebody else than the head.
+    ApproverNotHead,
     /// A09 needs a cause.
     CauseRequired,
     /// A02 needs a basis.
     BasisRequired,
     /// A02, A03 and A09 need a field; A03 one that differs or is not held.
     FieldsRequired,
-    /// A field is named twice.
-    FieldTwice,
+    /// A field is named twice; the place of the second.
+    FieldTwice(usize),
     /// Only A01 may be given in bulk.
     BulkOnlyConfirmed,
 }
@@ -221,8 +223,12 @@ pub enum AnswerDefect {
 /// Checks that an answer carries what its code demands.
 pub fn check(answer: &Answer) -> Result<(), AnswerDefect> {
     let code = answer.code;
-    if code.needs_office_head() && !answer.approved_by.as_ref().is_some_and(|a| a.office_head) {
-        return Err(AnswerDefect::ApprovalRequired);
+    if code.needs_office_head() {
+        match &answer.approved_by {
+            None => return Err(AnswerDefect::ApprovalRequired),
+            Some(approved) if !approved.office_head => return Err(AnswerDefect::ApproverNotHead),
+            Some(_) => {}
+        }
     }
     if code == AnswerCode::RecordError && answer.cause.is_none() {
         return Err(AnswerDefect::CauseRequired);
@@ -235,11 +241,9 @@ pub fn check(answer: &Answer) -> Result<(), AnswerDefect> {
     {
         return Err(AnswerDefect::FieldsRequired);
     }
-    let mut seen: Vec<Field> = answer.fields.iter().map(|(f, _)| *f).collect();
-    seen.sort_unstable();
-    seen.dedup();
-    if seen.len() != answer.fields.len() {
-        return Err(AnswerDefect::FieldTwice);
+    let named = |to: usize, field: Field| answer.fields[..to].iter().any(|(f, _)| *f == field);
+    if let Some((twice, _)) = answer.fields.iter().enumerate().find(|(place, (field, _))| named(*place, *field)) {
+        return Err(AnswerDefect::FieldTwice(twice));
     }
     if answer.bulk && code != AnswerCode::Confirmed {
         return Err(AnswerDefect::BulkOnlyConfirmed);
@@ -283,7 +287,7 @@ mod tests {
         assert_eq!(check(&answer(AnswerCode::Confirmed)), Ok(()));
         for code in [AnswerCode::NotRegisteredHere, AnswerCode::Deregistered, AnswerCode::RecordError] {
             assert_eq!(check(&answer(code)), Err(ApprovalRequired));
-            assert_eq!(check(&Answer { approved_by: deputy.clone(), ..answer(code) }), Err(ApprovalRequired));
+            assert_eq!(check(&Answer { approved_by: deputy.clone(), ..answer(code) }), Err(ApproverNotHead));
         }
         let a06 = Answer { approved_by: head.clone(), ..answer(AnswerCode::Deregistered) };
         assert_eq!(check(&a06), Ok(()));
@@ -293,6 +297,9 @@ mod tests {
         assert_eq!(check(&a09), Err(FieldsRequired));
         let a03 = Answer { fields: vec![(Field::Birth, FieldResult::Ok)], ..answer(AnswerCode::FieldMismatch) };
         assert_eq!(check(&a03), Err(FieldsRequired), "nothing differs");
+        let fields =
+            [Field::Address, Field::Birth, Field::Origin, Field::Birth].map(|f| (f, FieldResult::Differs)).to_vec();
+        assert_eq!(check(&Answer { fields, ..a03 }), Err(FieldTwice(3)), "the second of the two");
         let bulk = Answer { bulk: true, ..answer(AnswerCode::MovedPermanent) };
         assert_eq!(check(&bulk), Err(BulkOnlyConfirmed));
     }

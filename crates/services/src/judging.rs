@@ -134,7 +134,8 @@ impl Bench<'_> {
         if submit.lookup == Lookup::Pending.into() {
             warnings.push(Warning::LookupPending);
         }
-        let Some((chained, row)) = Chained::begin(id, self.now, &opened.event, cause(ready)) else {
+        let cause = Cause { resubmits: submit.resubmits.as_ref().map(|of| of.0), ..cause(ready) };
+        let Some((chained, row)) = Chained::begin(id, self.now, &opened.event, cause) else {
             return Ok(None);
         };
         let mut delivery = composing::deliver(&chained.request, submit, warnings.clone(), self.reference, self.now)?;
@@ -254,6 +255,7 @@ pub(crate) fn blank(message_id: Option<MessageId>, of: Option<CommandType>, now:
         at: Instant(now),
         refusal: None,
         warnings: Vec::new(),
+        duplicate_of: None,
         state: None,
         answered: None,
         responder: None,
@@ -263,7 +265,7 @@ pub(crate) fn blank(message_id: Option<MessageId>, of: Option<CommandType>, now:
 }
 
 fn cause(ready: &Ready) -> Cause {
-    Cause { by: Some(ready.sender), message_id: Some(ready.message_id), client_at: ready.client_at }
+    Cause { by: Some(ready.sender), message_id: Some(ready.message_id), client_at: ready.client_at, resubmits: None }
 }
 
 /// The time an id may carry: from 90 days back to a day ahead.
@@ -283,7 +285,12 @@ fn resolve(home: &Home, reference: &Reference, today: Date) -> Result<xacminh_do
             as_of: as_of.map(|on| on.0),
         }),
         (None, _, None) => return Err(RefusalCode::HomeIncomplete.refusal()),
-        (Some(_), _, Some(_)) => return Err(RefusalCode::HomeIncomplete.detail("either code or name, not both")),
+        (Some(_), _, Some(_)) => {
+            return Err(Refusal {
+                detail: Some("either code or name, not both".to_owned()),
+                ..RefusalCode::HomeIncomplete.at("/home/name")
+            });
+        }
     };
     match reference.directory.resolve(&asked, today) {
         Resolution::Unique(home) => Ok(home),
@@ -301,6 +308,7 @@ fn resolve(home: &Home, reference: &Reference, today: Date) -> Result<xacminh_do
                 })
                 .collect(),
         )),
+        Resolution::Unknown if home.code.is_some() => Err(RefusalCode::HomeUnknown.at("/home/code")),
         Resolution::Unknown => Err(RefusalCode::HomeUnknown.refusal()),
         Resolution::AsOfInFuture => Err(RefusalCode::DateImpossible.at("/home/as_of")),
     }

@@ -8,6 +8,7 @@ use xacminh_contract::envelope::{CommandType, TypeError};
 use xacminh_contract::receipt::Refusal;
 use xacminh_contract::refusal::RefusalCode;
 use xacminh_contract::request::Lane;
+use xacminh_contract::resubmit::Changes;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::{MessageId, OfficeId, RequestId};
@@ -17,6 +18,14 @@ use xacminh_trust::key::KeyRing;
 /// The label of digests over commands.
 pub(crate) const DIGEST: &str = "command";
 
+/// What a delivery asks for.
+pub(crate) enum Asked {
+    /// A command as it stands.
+    Command(Command),
+    /// A submit that changes a refused one.
+    Changes(Changes),
+}
+
 /// A delivery, as far as its form could be read.
 pub(crate) struct Read<'d> {
     pub(crate) delivery: &'d Delivery,
@@ -24,7 +33,7 @@ pub(crate) struct Read<'d> {
     pub(crate) message_id: Option<MessageId>,
     pub(crate) of: Option<CommandType>,
     pub(crate) digest: [u8; 32],
-    pub(crate) command: Result<Command, Refusal>,
+    pub(crate) asked: Result<Asked, Refusal>,
 }
 
 impl Read<'_> {
@@ -44,13 +53,13 @@ pub(crate) fn read<'d>(keys: &KeyRing, delivery: &'d Delivery, sender: OfficeId)
     let message_id = p.message_id.as_deref().and_then(|id| id.parse().ok());
     let kind = p.message_type.as_deref().unwrap_or_default();
     let parsed = CommandType::parse(kind);
-    let command = match parsed {
+    let asked = match parsed {
         Err(TypeError::Unknown) => Err(RefusalCode::TypeUnknown.refusal()),
         Err(TypeError::Version) => Err(RefusalCode::VersionUnknown.refusal()),
         Ok(of) if !of.routing_keys().contains(&p.routing_key.as_str()) => {
             Err(RefusalCode::RoutingKeyWrong.detail(of.routing_keys().join(" | ")))
         }
-        Ok(of) => decode::command(of, &delivery.bytes).and_then(|command| lane_fits(command, &p.routing_key)),
+        Ok(of) => asked(of, delivery),
     };
     Read {
         delivery,
@@ -58,8 +67,18 @@ pub(crate) fn read<'d>(keys: &KeyRing, delivery: &'d Delivery, sender: OfficeId)
         message_id,
         of: parsed.ok(),
         digest: *keys.digest(DIGEST, &signed(delivery)).as_bytes(),
-        command,
+        asked,
     }
+}
+
+fn asked(of: CommandType, delivery: &Delivery) -> Result<Asked, Refusal> {
+    if of == CommandType::RequestSubmit
+        && let Some(changes) = Changes::read(&delivery.bytes)?
+    {
+        return Ok(Asked::Changes(changes));
+    }
+    let command = decode::command(of, &delivery.bytes)?;
+    lane_fits(command, &delivery.properties.routing_key).map(Asked::Command)
 }
 
 /// What a repeat must repeat: type and body.
@@ -71,7 +90,7 @@ pub(crate) fn signed(delivery: &Delivery) -> Vec<u8> {
 }
 
 /// A submit's lane and its routing key must say the same: the queue was chosen by the key.
-fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
+pub(crate) fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
     match &command {
         Command::Submit(submit) if routing_key.rsplit('.').next().and_then(Lane::from_word) != Some(submit.lane) => {
             Err(Refusal {
@@ -91,8 +110,9 @@ fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
 
 /// The request a command is about, or would make.
 pub(crate) fn wanted(read: &Read<'_>) -> Option<RequestId> {
-    match &read.command {
-        Ok(command) => command.request_id().map(|id| id.0).or(read.message_id.map(RequestId::of)),
+    match &read.asked {
+        Ok(Asked::Command(command)) => command.request_id().map(|id| id.0).or(read.message_id.map(RequestId::of)),
+        Ok(Asked::Changes(_)) => read.message_id.map(RequestId::of),
         Err(_) => None,
     }
 }

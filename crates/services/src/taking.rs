@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Batch, BatchConsumer, Delivery};
 use xacminh_contract::envelope::CommandType;
 use xacminh_contract::names::{HEADER_TIME, HEADER_TRACEPARENT, QUEUE_REJECTED};
-use xacminh_contract::receipt::{Item, Refusal};
+use xacminh_contract::receipt::{Item, Refusal, Warning};
 use xacminh_contract::refusal::RefusalCode;
+use xacminh_contract::values::{MsgId, ReqId};
 use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
@@ -29,10 +30,14 @@ use crate::abort_point::AbortPoint;
 use crate::composing::{self, Receipts};
 use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition, PAUSE};
+use crate::duplicates;
 use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
-use crate::reading::{DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds};
+use crate::reading::{
+    Asked, DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds,
+};
 use crate::replaying;
+use crate::resubmitting::Kept;
 use crate::within::within;
 
 /// Takes batches of a queue until told to stop.
@@ -129,8 +134,33 @@ enum Back {
     New(Option<Item>),
     /// The first receipt again.
     Again(Option<Vec<u8>>),
+    /// The receipt of an earlier message of this batch, at this place.
+    Same(usize),
     /// A refusal that is not kept as anybody's first receipt.
     Aside(Item),
+}
+
+impl Back {
+    /// Tells a ward of which request its new one is a near-duplicate.
+    fn name_first(&mut self, firsts: &HashMap<RequestId, RequestId>) {
+        // A submit's own receipt: a request's id is the message-id of its submit.
+        if let Self::New(Some(item)) = self
+            && let (Some(ReqId(id)), Some(MsgId(message))) = (&item.request_id, &item.message_id)
+            && id.message_id() == *message
+            && let Some(first) = firsts.get(id)
+        {
+            item.warnings.push(Warning::NearDuplicate);
+            item.duplicate_of = Some((*first).into());
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::New(item) => item.as_ref()?.refusal.as_ref(),
+            Self::Aside(item) => item.refusal.as_ref(),
+            Self::Again(_) | Self::Same(_) => None,
+        }
+    }
 }
 
 /// Stores what a batch of deliveries means, all or nothing.
@@ -169,36 +199,52 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
 
     let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
     let requests = ledger::lock(&mut tx, &ids, false).await?;
+    let mut kept_bodies = Kept::read(&mut tx, &core.keys, &reads).await?;
     let mut bench = Bench { now, reference: &reference, keys: &core.keys, requests, done: judging::Done::default() };
     let mut backs: Vec<Back> = Vec::with_capacity(reads.len());
+    let mut bodies: HashMap<usize, Vec<u8>> = HashMap::new();
     for (index, read) in reads.iter().enumerate() {
         let back = match read.key() {
             None => Back::Aside(refused(read, RefusalCode::MessageIdMalformed.refusal(), now)),
             Some(key) => match (seen.get(&key), first.get(&key)) {
                 (Some(before), _) => again(core, read, before, now),
-                (None, Some((at, digest))) if *at != index => repeat_within(read, *digest, &backs[*at], now),
+                (None, Some((at, digest))) if *at != index => repeat_within(read, *digest, *at, now),
                 (None, _) if !judging::is_in_range(key.1, now) => {
                     Back::Aside(refused(read, out_of_range(key.1, now), now))
                 }
-                (None, _) => Back::New(judge(&mut bench, read, now)?),
+                (None, _) => Back::New(judge(&mut bench, &mut kept_bodies, read, now)?),
             },
         };
+        if let Some(refusal) = back.refusal() {
+            bodies.insert(index, kept_bodies.refused(read, refusal));
+        }
         backs.push(back);
     }
     let mut done = bench.done;
     let requests = bench.requests;
+    let firsts = duplicates::firsts(&mut tx, &done.seen).await?;
+    for back in &mut backs {
+        back.name_first(&firsts);
+    }
 
     // Receipts: one message for each office, in the order of its commands.
     let (mut kept, mut refusals) = (Vec::new(), Vec::new());
     let mut receipts = Receipts::default();
-    for (read, back) in reads.iter().zip(backs) {
+    let mut given: Vec<Option<Vec<u8>>> = Vec::with_capacity(reads.len());
+    for (index, (read, back)) in reads.iter().zip(backs).enumerate() {
         let (item, is_first) = match back {
             Back::New(item) => (item, true),
             Back::Aside(item) => (Some(item), false),
-            Back::Again(bytes) => {
-                if let Some(bytes) = bytes {
-                    receipts.add(read.sender, bytes, wanted(read));
+            Back::Again(_) | Back::Same(_) => {
+                let bytes = match back {
+                    Back::Same(first) => given[first].clone(),
+                    Back::Again(bytes) => bytes,
+                    Back::New(_) | Back::Aside(_) => None,
+                };
+                if let Some(bytes) = &bytes {
+                    receipts.add(read.sender, bytes.clone(), wanted(read));
                 }
+                given.push(bytes);
                 count(core, read, "repeated");
                 continue;
             }
@@ -213,11 +259,12 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
                 command: read.of.map(CommandType::short),
                 code: refusal.code.clone(),
                 pointer: refusal.pointer.clone(),
-                body: read.delivery.bytes.clone(),
+                body: bodies.remove(&index).unwrap_or_default(),
             });
         }
-        if let Some(item) = item {
-            let bytes = composing::item(&item);
+        let bytes = item.as_ref().map(composing::item);
+        given.push(bytes.clone());
+        if let Some(bytes) = bytes {
             if let (true, Some(key)) = (is_first, read.key()) {
                 kept.push((key, bytes.clone()));
             }
@@ -301,28 +348,33 @@ fn again(core: &Core, read: &Read<'_>, before: &Seen, now: Timestamp) -> Back {
 }
 
 /// A repeat in the very batch of its first.
-fn repeat_within(read: &Read<'_>, digest: [u8; 32], first: &Back, now: Timestamp) -> Back {
+fn repeat_within(read: &Read<'_>, digest: [u8; 32], first: usize, now: Timestamp) -> Back {
     if digest != read.digest {
         return Back::Aside(refused(read, RefusalCode::IdReused.refusal(), now));
     }
-    Back::Again(match first {
-        Back::New(item) => item.as_ref().map(composing::item),
-        Back::Aside(item) => Some(composing::item(item)),
-        Back::Again(bytes) => bytes.clone(),
-    })
+    Back::Same(first)
 }
 
-fn judge(bench: &mut Bench<'_>, read: &Read<'_>, now: Timestamp) -> Result<Option<Item>, Error> {
-    let (Ok(command), Some(message_id), Some(of)) = (&read.command, read.message_id, read.of) else {
-        let refusal = read.command.as_ref().err().cloned().unwrap_or_else(|| RefusalCode::TypeUnknown.refusal());
+fn judge(bench: &mut Bench<'_>, kept: &mut Kept, read: &Read<'_>, now: Timestamp) -> Result<Option<Item>, Error> {
+    let (Some(message_id), Some(of)) = (read.message_id, read.of) else {
+        let refusal = read.asked.as_ref().err().cloned().unwrap_or_else(|| RefusalCode::TypeUnknown.refusal());
         return Ok(Some(refused(read, refusal, now)));
+    };
+    let command = match &read.asked {
+        Ok(Asked::Command(command)) => Ok(command.clone()),
+        Ok(Asked::Changes(changes)) => kept.make_whole(read, (read.sender, message_id), changes),
+        Err(refusal) => Err(refusal.clone()),
+    };
+    let command = match command {
+        Ok(command) => command,
+        Err(refusal) => return Ok(Some(refused(read, refusal, now))),
     };
     let p = &read.delivery.properties;
     bench.judge(&Ready {
         sender: read.sender,
         message_id,
         of,
-        command: command.clone(),
+        command,
         client_at: p.header(HEADER_TIME).and_then(|at| at.parse().ok()).and_then(whole_microseconds),
         traceparent: p.header(HEADER_TRACEPARENT).filter(|t| is_traceparent(t)).map(str::to_owned),
     })

@@ -37,6 +37,8 @@ pub struct Cause {
     pub message_id: Option<MessageId>,
     /// The office's clock.
     pub client_at: Option<Timestamp>,
+    /// The refused submit that this one made whole.
+    pub resubmits: Option<MessageId>,
 }
 
 /// A row to be written.
@@ -71,6 +73,7 @@ impl Chained {
             by: cause.by.map(Into::into),
             message_id: cause.message_id.map(Into::into),
             client_at: cause.client_at.map(Into::into),
+            resubmits: cause.resubmits.map(Into::into),
             entry: Entry::from(event),
         }
         .to_bytes();

@@ -1,6 +1,8 @@
 //! What could not be taken: refused with a code, or parked without a provable sender. Both kept,
 //! sealed.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
@@ -57,6 +59,35 @@ pub async fn refuse(tx: &mut PgConnection, keys: &KeyRing, at: Timestamp, refuse
         }));
     }
     ledger::append_system(tx, "refusals", at, &said).await
+}
+
+/// The bodies of refused submits, by sender and message-id, the first under an id. What was refused
+/// because its id was used before is none: another message has that id.
+pub async fn refused_submits(
+    conn: &mut PgConnection,
+    keys: &KeyRing,
+    wanted: &[(OfficeId, MessageId)],
+) -> Result<HashMap<(OfficeId, MessageId), Vec<u8>>, Error> {
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = query(
+        "select distinct on (r.message_id, r.sender) r.message_id, r.sender, r.sealed
+         from refused r join unnest($1::uuid[], $2::text[]) as w (m, s) on r.message_id = w.m and r.sender = w.s
+         where r.command = 'request.submit' and r.code <> 'id_reused'
+         order by r.message_id, r.sender, r.refused_id",
+    )
+    .bind(wanted.iter().map(|(_, id)| id.uuid()).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|(office, _)| office.to_string()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let sender = row.try_get::<&str, _>("sender")?.parse().map_err(|e| Error::unreadable("a sender", e))?;
+        let id = MessageId::new(row.try_get("message_id")?).map_err(|e| Error::unreadable("a message id", e))?;
+        found.insert((sender, id), keys.open(CONTEXT, row.try_get("sealed")?)?.to_vec());
+    }
+    Ok(found)
 }
 
 /// Something to park.

@@ -1,13 +1,17 @@
 //! The projection of requests: one row each, for questions that span requests.
 
+use std::collections::HashMap;
+
 use sqlx::postgres::PgConnection;
-use sqlx::query;
+use sqlx::{Row, query};
 use xacminh_contract::ledger::ClockCause;
 use xacminh_contract::request::{FileForm, Kind};
 use xacminh_domain::Timestamp;
+use xacminh_domain::id::RequestId;
+use xacminh_domain::request::Matter;
 
 use crate::error::Error;
-use crate::ledger::Chained;
+use crate::ledger::{Chained, request_id};
 use crate::time::{At, On};
 
 /// Where the two offices of a new request lie, for reports by province.
@@ -59,6 +63,44 @@ pub async fn insert(tx: &mut PgConnection, new: &[(&Chained, &Provinces)]) -> Re
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Which requests stand about these matters, not withdrawn, the first `limit` of each.
+pub async fn about(
+    conn: &mut PgConnection,
+    matters: &[Matter],
+    limit: usize,
+) -> Result<HashMap<Matter, Vec<RequestId>>, Error> {
+    let mut found: HashMap<Matter, Vec<RequestId>> = HashMap::new();
+    if matters.is_empty() {
+        return Ok(found);
+    }
+    let rows = query(
+        "select m.n, r.request_id
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+             as m (requester, case_code, kind, responder, n)
+         cross join lateral (
+             select r.request_id, r.submitted_at from requests r
+             where r.requester = m.requester and r.case_code = m.case_code and r.kind = m.kind
+                 and r.responder = m.responder and r.state <> 'withdrawn'
+             order by r.submitted_at, r.request_id limit $5
+         ) r
+         order by m.n, r.submitted_at, r.request_id",
+    )
+    .bind(matters.iter().map(|m| m.requester.to_string()).collect::<Vec<_>>())
+    .bind(matters.iter().map(|m| m.case_code.as_str()).collect::<Vec<_>>())
+    .bind(matters.iter().map(|m| Kind::from(m.kind).as_str()).collect::<Vec<_>>())
+    .bind(matters.iter().map(|m| m.responder.to_string()).collect::<Vec<_>>())
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(conn)
+    .await?;
+    for row in rows {
+        let place = usize::try_from(row.try_get::<i64, _>("n")? - 1).ok();
+        let matter =
+            place.and_then(|n| matters.get(n)).ok_or_else(|| Error::unreadable("a matter", "no such place"))?;
+        found.entry(matter.clone()).or_default().push(request_id(row.try_get("request_id")?)?);
+    }
+    Ok(found)
 }
 
 /// Brings the rows of changed requests up to date.

@@ -11,10 +11,12 @@
 //! confirm, and an answer implies that it was delivered and opened. How far the ladder was climbed
 //! is no state; it is the list of rungs that fired.
 
+mod duplicate;
 mod event;
 mod kind;
 mod open;
 
+pub use duplicate::{Matter, near_duplicates};
 pub use event::{ClockCause, Event, FileForm, Opening, WithdrawReason};
 pub use kind::{Lane, LaneReason, Lookup, Purpose, Question, RequestKind};
 pub use open::{OpenContext, OpenWarning, Opened, open};
