@@ -15,6 +15,7 @@ mod lanes;
 mod ledger;
 mod life;
 mod offices;
+mod reconcile;
 mod repeats;
 mod replay;
 mod ward_pressed;

@@ -84,14 +84,16 @@ fn lane_fits(command: Command, routing_key: &str) -> Result<Command, Refusal> {
         | Command::Opened(_)
         | Command::Give(_)
         | Command::Read(_)
-        | Command::CloseFile(_) => Ok(command),
+        | Command::CloseFile(_)
+        | Command::Reconcile(_) => Ok(command),
     }
 }
 
 /// The request a command is about, or would make.
 pub(crate) fn wanted(read: &Read<'_>) -> Option<RequestId> {
     match &read.command {
-        Ok(command) => command.request_id().map(|id| id.0).or(read.message_id.map(RequestId::of)),
+        Ok(Command::Submit(_)) => read.message_id.map(RequestId::of),
+        Ok(command) => command.request_id().map(|id| id.0),
         Err(_) => None,
     }
 }
