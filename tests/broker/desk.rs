@@ -10,6 +10,7 @@ use xacminh_clock::ManualClock;
 use xacminh_contract::envelope::{self, CommandType};
 use xacminh_contract::notice::{self, Notice, Topic};
 use xacminh_contract::receipt::{Item, Outcome};
+use xacminh_contract::reconcile::Reconciled;
 use xacminh_contract::{answer, request};
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
@@ -30,6 +31,8 @@ pub(crate) enum Heard {
     Answer(Box<answer::Deliver>),
     /// A line of a notice.
     Notice(Box<notice::Item>),
+    /// What a report of a day got back.
+    Reconciled(Box<Reconciled>),
 }
 
 /// A message id of this instant.
@@ -86,15 +89,26 @@ impl Desk {
     /// The next work that comes: its message-id and its bytes. It is taken from the inbox and
     /// nothing is said about it.
     pub(crate) async fn take_work(&mut self) -> Result<(String, Vec<u8>)> {
+        self.take_of(envelope::REQUEST_DELIVER).await
+    }
+
+    /// The same of another type; all else that comes is kept.
+    pub(crate) async fn take_of(&mut self, wanted: &str) -> Result<(String, Vec<u8>)> {
         loop {
             let delivery = self.client.next().await?;
-            self.client.ack(&delivery).await?;
             let properties = &delivery.properties;
-            if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == envelope::REQUEST_DELIVER) {
+            if properties.kind().as_ref().is_some_and(|kind| kind.as_str() == wanted) {
+                self.client.ack(&delivery).await?;
                 let id = properties.message_id().as_ref().map(ToString::to_string).context("no message-id")?;
                 return Ok((id, delivery.data));
             }
+            self.keep(delivery).await?;
         }
+    }
+
+    /// What its clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Goes away, as a system that is switched off.
@@ -180,6 +194,15 @@ impl Desk {
         found.await.with_context(|| format!("a notice of {topic:?}"))
     }
 
+    /// What a report of a day got back.
+    pub(crate) async fn reconciled(&mut self) -> Result<Reconciled> {
+        let found = self.hear(|heard| match heard {
+            Heard::Reconciled(result) => Some(*result.clone()),
+            _ => None,
+        });
+        found.await.context("the result of a report")
+    }
+
     /// What came and nobody asked for yet. An inbox keeps its order, so what was sent before the
     /// last thing heard is among it.
     pub(crate) fn left(&self) -> Vec<&Heard> {
@@ -203,6 +226,10 @@ impl Desk {
 
     async fn take(&mut self) -> Result<()> {
         let delivery = self.client.next().await?;
+        self.keep(delivery).await
+    }
+
+    async fn keep(&mut self, delivery: xacminh_testkit::Delivery) -> Result<()> {
         let kind = delivery.properties.kind().as_ref().map(ToString::to_string).unwrap_or_default();
         let body = &delivery.data;
         match kind.as_str() {
@@ -219,6 +246,7 @@ impl Desk {
                 let notice: Notice = serde_json::from_slice(body)?;
                 self.heard.extend(notice.items.into_iter().map(|line| Heard::Notice(Box::new(line))));
             }
+            envelope::RECONCILE_RESULT => self.heard.push_back(Heard::Reconciled(serde_json::from_slice(body)?)),
             other => bail!("what is {other}?"),
         }
         self.client.ack(&delivery).await

@@ -17,6 +17,7 @@ mod ledger;
 mod life;
 mod offices;
 mod refusals;
+mod reconcile;
 mod repeats;
 mod replay;
 mod resubmits;

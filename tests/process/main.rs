@@ -2,7 +2,7 @@
 //! by a client that only knows the protocol.
 //!
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
-//! because the virtual hosts of a RabbitMQ share their logins; `servers` has servers of its own.
+//! because the virtual hosts of a RabbitMQ share their logins; `servers` and `restore` have servers of their own.
 
 mod abort;
 mod access;
@@ -13,6 +13,7 @@ mod leak;
 mod office;
 mod product;
 mod python;
+mod restore;
 mod servers;
 mod stop;
 mod traffic;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::{NoContext, Uuid};
 use xacminh_testkit::people::{Person, person};
-use xacminh_testkit::{OfficeClient, OfficeMessage, Sent};
+use xacminh_testkit::{OfficeClient, OfficeMessage, Sent, header};
 
 pub(crate) const RECEIPT: &str = "xacminh.receipt.v1";
 pub(crate) const DELIVER: &str = "xacminh.request.deliver.v1";
@@ -17,6 +17,7 @@ pub(crate) struct Got {
     pub(crate) message_type: String,
     pub(crate) message_id: String,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) epoch: String,
     pub(crate) body: Value,
 }
 
@@ -79,6 +80,7 @@ pub(crate) async fn take(of: &mut OfficeClient) -> Result<Got> {
         message_id: text(delivery.properties.message_id().as_ref().map(ToString::to_string), "message-id")?,
         body: serde_json::from_slice(&delivery.data)?,
         bytes: delivery.data.clone(),
+        epoch: text(header(&delivery, "xm-epoch"), "xm-epoch")?,
     };
     of.ack(&delivery).await?;
     Ok(got)

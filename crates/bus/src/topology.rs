@@ -3,7 +3,7 @@
 //! ```text
 //!   offices ─▶ xacminh.in ─┬─ submit.urgent … close.normal ────▶ xacminh.work.intake
 //!             (topic)      ├─ submit.bulk … close.bulk ────────▶ xacminh.work.bulk
-//!                          ├─ request.received … answer.read ──▶ xacminh.work.answering
+//!                          ├─ request.received … reconcile.report ▶ xacminh.work.answering
 //!                          └─ anything else ─▶ xacminh.unrouted ▶ xacminh.work.unrouted
 //!
 //!   us ─▶ (default exchange) ─▶ xacminh.office.<id> ─ given up on ─▶ xacminh.rejected
@@ -29,7 +29,7 @@ use crate::error::{PRECONDITION_FAILED, reply_code};
 pub const WORK_QUEUES: [&str; 5] = [QUEUE_INTAKE, QUEUE_BULK, QUEUE_ANSWERING, QUEUE_UNROUTED, QUEUE_REJECTED];
 
 /// Queue, exchange, routing key.
-pub const BINDINGS: [(&str, &str, &str); 15] = [
+pub const BINDINGS: [(&str, &str, &str); 16] = [
     (QUEUE_INTAKE, EXCHANGE_IN, "submit.urgent"),
     (QUEUE_INTAKE, EXCHANGE_IN, "submit.normal"),
     (QUEUE_INTAKE, EXCHANGE_IN, "withdraw.urgent"),
@@ -43,6 +43,7 @@ pub const BINDINGS: [(&str, &str, &str); 15] = [
     (QUEUE_ANSWERING, EXCHANGE_IN, "request.opened"),
     (QUEUE_ANSWERING, EXCHANGE_IN, "answer.give"),
     (QUEUE_ANSWERING, EXCHANGE_IN, "answer.read"),
+    (QUEUE_ANSWERING, EXCHANGE_IN, "reconcile.report"),
     (QUEUE_UNROUTED, EXCHANGE_UNROUTED, ""),
     (QUEUE_REJECTED, EXCHANGE_REJECTED, ""),
 ];

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod config;
 mod demo;
+mod epoch;
 mod late;
 mod logging;
 mod office;
@@ -12,6 +13,7 @@ mod parked;
 mod play;
 mod progress;
 mod readiness;
+mod reconcile;
 mod request;
 mod settings;
 mod show;
@@ -63,6 +65,9 @@ enum Command {
     /// The settings: are they right, and which are in effect.
     #[command(subcommand)]
     Config(config::Config),
+    /// Which life of the store this is; beginning another after a restore from a backup.
+    #[command(subcommand)]
+    Epoch(epoch::Epoch),
     /// Master keys.
     #[command(subcommand)]
     Keys(admin::Keys),
@@ -71,6 +76,9 @@ enum Command {
     Request(request::Request),
     /// What is late: who holds it, since when, why, and what happens next.
     Late(late::Late),
+    /// What an office and the broker have of a day, by the office's last report: each difference, and
+    /// what became of it.
+    Reconcile(reconcile::Reconcile),
     /// Reads an office's inbox as that office, over AMQP.
     Inbox(play::Inbox),
     /// Answers a request as the office asked, over AMQP: says `request.opened` first, which implies
@@ -131,9 +139,11 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Unit(command) => offline::unit(settings, &command),
         Command::Office(command) => office::office(settings, &command).await,
         Command::Config(command) => config::config(settings, &command).await,
+        Command::Epoch(command) => epoch::epoch(settings, &command).await,
         Command::Keys(command) => admin::keys(&command),
         Command::Request(command) => request::request(settings, &command).await,
         Command::Late(args) => late::late(settings, &args).await,
+        Command::Reconcile(args) => reconcile::reconcile(settings, &args).await,
         Command::Inbox(args) => play::inbox(settings, &args).await,
         Command::Answer(args) => play::answer(settings, &args).await,
         Command::Parked(command) => parked::parked(settings, &command).await,

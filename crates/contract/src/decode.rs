@@ -10,6 +10,7 @@ use crate::answer::{Give, Read};
 use crate::envelope::CommandType;
 use crate::names::MAX_BODY;
 use crate::receipt::Refusal;
+use crate::reconcile::Report;
 use crate::refusal::RefusalCode;
 use crate::request::{FileClose, Opened, Received, Submit, Withdraw};
 use crate::values::{DATE_IMPOSSIBLE, ReqId};
@@ -31,13 +32,15 @@ pub enum Command {
     Read(Read),
     /// W's file has ended.
     CloseFile(FileClose),
+    /// An office lists what it has of a day.
+    Reconcile(Report),
 }
 
 impl Command {
-    /// The request it is about; a submit makes its own.
+    /// The request it is about; a submit makes its own, a report is about none.
     pub fn request_id(&self) -> Option<&ReqId> {
         match self {
-            Self::Submit(_) => None,
+            Self::Submit(_) | Self::Reconcile(_) => None,
             Self::Withdraw(c) => Some(&c.request_id),
             Self::Received(c) => Some(&c.request_id),
             Self::Opened(c) => Some(&c.request_id),
@@ -58,6 +61,7 @@ pub fn command(of: CommandType, body: &[u8]) -> Result<Command, Refusal> {
         CommandType::AnswerGive => Command::Give(read(body)?),
         CommandType::AnswerRead => Command::Read(read(body)?),
         CommandType::FileClose => Command::CloseFile(read(body)?),
+        CommandType::ReconcileReport => Command::Reconcile(read(body)?),
     })
 }
 

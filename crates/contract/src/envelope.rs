@@ -19,6 +19,8 @@ pub enum CommandType {
     AnswerRead,
     /// W's file has ended.
     FileClose,
+    /// An office lists what it has of a day.
+    ReconcileReport,
 }
 
 /// Why a `type` property names no message of this version of the contract.
@@ -32,7 +34,7 @@ pub enum TypeError {
 
 impl CommandType {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RequestSubmit,
         Self::RequestWithdraw,
         Self::RequestReceived,
@@ -40,6 +42,7 @@ impl CommandType {
         Self::AnswerGive,
         Self::AnswerRead,
         Self::FileClose,
+        Self::ReconcileReport,
     ];
 
     /// The short name: `request.submit` and so on.
@@ -52,6 +55,7 @@ impl CommandType {
             Self::AnswerGive => "answer.give",
             Self::AnswerRead => "answer.read",
             Self::FileClose => "file.close",
+            Self::ReconcileReport => "reconcile.report",
         }
     }
 
@@ -79,6 +83,7 @@ impl CommandType {
             Self::AnswerGive => &["answer.give"],
             Self::AnswerRead => &["answer.read"],
             Self::FileClose => &["close.urgent", "close.normal", "close.bulk"],
+            Self::ReconcileReport => &["reconcile.report"],
         }
     }
 
@@ -101,6 +106,8 @@ pub const REQUEST_DELIVER: &str = "xacminh.request.deliver.v1";
 pub const ANSWER_DELIVER: &str = "xacminh.answer.deliver.v1";
 /// The `type` of a notice.
 pub const NOTICE: &str = "xacminh.notice.v1";
+/// The `type` of what a report of a day gets back.
+pub const RECONCILE_RESULT: &str = "xacminh.reconcile.result.v1";
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod names;
 pub mod notice;
 pub mod receipt;
+pub mod reconcile;
 pub mod refusal;
 pub mod request;
 pub mod resubmit;

@@ -23,11 +23,13 @@ pub enum Topic {
     AnswerUnread,
     /// The file's due has passed with the answer in hand: to W's head.
     FileOverdueAnswered,
+    /// The broker was restored from a backup: send again what you sent in the last days.
+    Restored,
 }
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AcceptOverdue,
         Self::AnswerDueToday,
         Self::OfficeSilent,
@@ -35,6 +37,7 @@ impl Topic {
         Self::Withdrawn,
         Self::AnswerUnread,
         Self::FileOverdueAnswered,
+        Self::Restored,
     ];
 
     /// The word on the wire and in tables.
@@ -47,6 +50,7 @@ impl Topic {
             Self::Withdrawn => "withdrawn",
             Self::AnswerUnread => "answer_unread",
             Self::FileOverdueAnswered => "file_overdue_answered",
+            Self::Restored => "restored",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::answer::{self, Give, Read};
 use crate::envelope::CommandType;
 use crate::notice::Notice;
 use crate::receipt::Receipt;
+use crate::reconcile::{Reconciled, Report};
 use crate::refusal::{ANY_FIELD, RefusalCode};
 use crate::request::{self, FileClose, Opened, Received, Submit, Withdraw};
 use crate::resubmit;
@@ -103,6 +104,14 @@ pub fn messages() -> Vec<Message> {
         },
         Message { name: "answer.read", schema: schema_for!(Read), example: json!({ "request_id": REQUEST }) },
         Message {
+            name: "reconcile.report",
+            schema: schema_for!(Report),
+            example: json!({
+                "day": "2026-11-19", "made_at": "2026-11-20T00:30:00+07:00",
+                "sent": [REQUEST, "019a9a3c-5801-7abc-8def-0123456789ab"], "received": ["019a9b10-0000-7abc-8def-0123456789ab"]
+            }),
+        },
+        Message {
             name: "receipt",
             schema: schema_for!(Receipt),
             example: json!({ "items": [
@@ -153,6 +162,22 @@ pub fn messages() -> Vec<Message> {
                 "sentence": "Công an phường Hồng Hà còn 3 yêu cầu quá hạn trả lời (cũ nhất hạn ngày 23/11/2026), máy của đơn vị chưa kết nối: đề nghị đôn đốc.",
                 "sentence_en": "Công an phường Hồng Hà has 3 requests beyond their due (oldest 2026-11-23), not connected: please press."
             }] }),
+        },
+        Message {
+            name: "reconcile.result",
+            schema: schema_for!(Reconciled),
+            example: json!({
+                "day": "2026-11-19", "made_at": "2026-11-20T00:30:00+07:00", "at": "2026-11-20T00:30:02.120394+07:00",
+                "page": 1, "pages": 1, "sent": { "yours": 2, "ours": 1, "agreed": 1 },
+                "received": { "yours": 1, "ours": 2, "agreed": 1 },
+                "differences": [
+                    { "message_id": "019a9a3c-5801-7abc-8def-0123456789ab", "difference": "not_taken", "healing": "send_again" },
+                    {
+                        "message_id": "019a9b11-0000-7abc-8def-0123456789ab", "difference": "not_received", "healing": "sent_again",
+                        "type": "xacminh.answer.deliver.v1", "request_id": REQUEST, "state": "answered", "answered": "A01"
+                    }
+                ]
+            }),
         },
     ]
 }
@@ -252,5 +277,7 @@ mod tests {
         serde_json::from_value::<request::Deliver>(read("request.deliver")).unwrap();
         serde_json::from_value::<answer::Deliver>(read("answer.deliver")).unwrap();
         serde_json::from_value::<Give>(read("answer.give")).unwrap();
+        serde_json::from_value::<Report>(read("reconcile.report")).unwrap();
+        serde_json::from_value::<Reconciled>(read("reconcile.result")).unwrap();
     }
 }

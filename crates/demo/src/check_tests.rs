@@ -35,7 +35,10 @@ fn send(ledger: &mut Ledger, of: CommandType, id: &str, at: &str, body: Value) {
         | CommandType::AnswerGive
         | CommandType::RequestWithdraw
         | CommandType::FileClose => Expect::Accepted,
-        CommandType::RequestReceived | CommandType::RequestOpened | CommandType::AnswerRead => Expect::Silence(&[]),
+        CommandType::RequestReceived
+        | CommandType::RequestOpened
+        | CommandType::AnswerRead
+        | CommandType::ReconcileReport => Expect::Silence(&[]),
     };
     let sheet = Sheet {
         message_type: of.wire(),

@@ -138,7 +138,7 @@ impl<'w, W: World> Telling<'w, W> {
         while let Some((office, item)) = self.scene.notices.get(self.notices).cloned() {
             self.notices += 1;
             let topic = match item.topic {
-                Topic::Withdrawn => continue,
+                Topic::Withdrawn | Topic::Restored => continue,
                 Topic::AcceptOverdue
                 | Topic::AnswerDueToday
                 | Topic::OfficeSilent

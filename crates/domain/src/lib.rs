@@ -11,6 +11,7 @@
 //! | who is pressed when nobody answers | [`escalation`] |
 //! | who held it, and for how long | [`lag`] |
 //! | which office is it | [`mod@unit`], [`office`], [`directory`] |
+//! | do two ends have the same messages | [`reconcile`] |
 //! | what are citizens told | [`wording`] |
 //! | is a number or a name well formed | [`person_no`], [`person`], [`name`] |
 
@@ -25,6 +26,7 @@ pub mod name;
 pub mod office;
 pub mod person;
 pub mod person_no;
+pub mod reconcile;
 pub mod request;
 pub mod rules;
 pub mod unit;

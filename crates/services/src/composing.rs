@@ -1,14 +1,16 @@
 //! The messages that follow from what happened, as letters for the outbox.
 
+use uuid::Uuid;
 use xacminh_contract::answer::{self, Give, Sentence};
 use xacminh_contract::envelope;
 use xacminh_contract::notice::{For, Item, Notice, Topic};
 use xacminh_contract::receipt::Warning;
+use xacminh_contract::reconcile::{Line, Reconciled};
 use xacminh_contract::request::{Deliver, HomeResolved, OfficeCard, Submit};
 use xacminh_contract::values::{Handler, Instant};
 use xacminh_domain::answer::muc;
 use xacminh_domain::calendar::local_date;
-use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 use xacminh_domain::request::Request;
 use xacminh_domain::unit::UnitRef;
 use xacminh_domain::wording::{Fill, WordingError};
@@ -16,9 +18,13 @@ use xacminh_domain::{Date, Timestamp};
 use xacminh_store::delivery::NewDelivery;
 use xacminh_store::outbox::{Letter, Mark};
 use xacminh_store::reference::Reference;
+use xacminh_trust::naming;
 
 use crate::core::new_id;
 use crate::error::Error;
+
+/// How many differences a result tells a page.
+const LINES: usize = 200;
 
 /// An office as others see it. Its own number, or the one to call instead.
 pub(crate) fn card(reference: &Reference, office: OfficeId) -> Result<OfficeCard, Error> {
@@ -38,6 +44,14 @@ fn letter(office: OfficeId, of: &str, about: Option<RequestId>, now: Timestamp, 
         traceparent: None,
         body,
     }
+}
+
+/// Work or an answer has the id that follows from the command which caused it. Should the command come
+/// again to a store that has lost both, the office gets its message again under the id it knows.
+pub(crate) fn following(letter: Letter, sender: OfficeId, cause: MessageId) -> Letter {
+    let about = letter.request_id.map_or(cause.uuid(), |id| id.uuid());
+    let id = naming::following(&letter.message_type, sender.as_str(), cause.uuid().as_bytes(), about.as_bytes());
+    Letter { message_id: Uuid::from_bytes(id), ..letter }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Vec<u8> {
@@ -178,6 +192,21 @@ pub(crate) fn withdrawn(request: &Request, now: Timestamp) -> Letter {
 /// A digest.
 pub(crate) fn notice(office: OfficeId, about: Option<RequestId>, items: Vec<Item>, now: Timestamp) -> Letter {
     letter(office, envelope::NOTICE, about, now, json(&Notice { items }))
+}
+
+/// What a report of a day gets back: so many pages as its differences need.
+pub(crate) fn reconciled(office: OfficeId, whole: &Reconciled, now: Timestamp) -> Vec<Letter> {
+    // A line has some 300 bytes at most, and a body 64 KiB.
+    let chunks: Vec<&[Line]> =
+        if whole.differences.is_empty() { vec![&[]] } else { whole.differences.chunks(LINES).collect() };
+    let pages = u16::try_from(chunks.len()).unwrap_or(u16::MAX);
+    (1..)
+        .zip(chunks)
+        .map(|(page, lines)| {
+            let body = Reconciled { page, pages, differences: lines.to_vec(), ..whole.clone() };
+            letter(office, envelope::RECONCILE_RESULT, None, now, json(&body))
+        })
+        .collect()
 }
 
 /// The receipts of a batch: one message for each office, in the order of its commands.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::escalation::Climb;
 use xacminh_domain::id::OfficeId;
+use xacminh_domain::reconcile;
 use xacminh_domain::request::{Counting, Opening};
 use xacminh_store::reference::{self, Reference};
 use xacminh_store::{Store, outage::Outage};
@@ -32,8 +34,6 @@ pub struct Core {
     pub keys: Arc<KeyRing>,
     /// What time it is.
     pub clock: Clock,
-    /// Which life of the store this is.
-    pub epoch: Uuid,
     /// What is counted.
     pub metrics: Metrics,
     reference: watch::Sender<Arc<Reference>>,
@@ -50,12 +50,10 @@ impl Core {
         metrics: Metrics,
     ) -> Result<Self, Error> {
         let loaded = reference::load(&mut *store.conn().await?).await?;
-        let epoch = store.epoch().await?;
         Ok(Self {
             store,
             keys: keys.into(),
             clock,
-            epoch,
             metrics,
             reference: watch::Sender::new(Arc::new(loaded)),
             outbox: Arc::new(Notify::new()),
@@ -67,7 +65,8 @@ impl Core {
         self.reference.borrow().clone()
     }
 
-    /// Follows imports until told to stop, and keeps the partitions of the coming weeks ready.
+    /// Follows imports until told to stop, keeps the partitions of the coming weeks ready, and notes in
+    /// the store that it is in use.
     pub async fn keep_current(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_FOR_REFERENCE);
         loop {
@@ -83,12 +82,22 @@ impl Core {
 
     async fn look(&self) -> Result<(), Error> {
         self.ensure_partitions().await?;
+        xacminh_store::epoch::alive(&mut *self.store.conn().await?, self.clock.now()).await?;
+        self.drop_old_letters().await?;
         let mut conn = self.store.conn().await?;
         let loaded = reference::load(&mut conn).await?;
         if loaded.version != self.reference.borrow().version {
             tracing::info!(version = loaded.version, "other reference data are in force");
             self.reference.send_replace(Arc::new(loaded));
         }
+        Ok(())
+    }
+
+    /// Sent letters whose day can no longer be reported; some at a look.
+    async fn drop_old_letters(&self) -> Result<(), Error> {
+        let days = SignedDuration::from_hours(24 * (reconcile::DAYS + 1));
+        let before = local_date(self.clock.now()).saturating_sub(days);
+        xacminh_store::reconcile::prune(&mut *self.store.conn().await?, before).await?;
         Ok(())
     }
 

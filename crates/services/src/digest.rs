@@ -57,6 +57,8 @@ fn still_holds(line: &Leaving) -> bool {
         Topic::AnswerDueToday | Topic::OfficeSilent | Topic::Withdrawn => line.is_open,
         Topic::FileOverdue => line.is_open && !line.file_closed,
         Topic::AnswerUnread | Topic::FileOverdueAnswered => line.is_unread && !line.file_closed,
+        // Never waits for a half-day.
+        Topic::Restored => true,
     }
 }
 
@@ -114,7 +116,7 @@ fn about_request(line: &Leaving) -> Item {
                 "File {case} is past its appointment ({due}) although its answer is there: please have it dealt with now."
             ),
         ),
-        Topic::OfficeSilent | Topic::Withdrawn => (String::new(), String::new()),
+        Topic::OfficeSilent | Topic::Withdrawn | Topic::Restored => (String::new(), String::new()),
     };
     Item {
         topic: line.topic,

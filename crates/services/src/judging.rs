@@ -7,6 +7,7 @@ use xacminh_contract::answer::{Code, Give};
 use xacminh_contract::decode::Command;
 use xacminh_contract::envelope::CommandType;
 use xacminh_contract::receipt::{HomeCandidate, Item, Outcome, Refusal, Warning};
+use xacminh_contract::reconcile::Report;
 use xacminh_contract::refusal::{RefusalCode, of_denied};
 use xacminh_contract::request::{Home, Submit};
 use xacminh_contract::values::Instant;
@@ -27,6 +28,7 @@ use xacminh_trust::key::KeyRing;
 use crate::composing;
 use crate::core::counting;
 use crate::error::Error;
+use crate::reconciling;
 
 /// A command with a provable sender and a readable body.
 pub(crate) struct Ready {
@@ -66,6 +68,7 @@ pub(crate) struct Done {
     pub(crate) deliveries: Vec<NewDelivery>,
     pub(crate) letters: Vec<Letter>,
     pub(crate) seen: Vec<(RequestId, Event)>,
+    pub(crate) reports: Vec<(OfficeId, Report)>,
 }
 
 /// The receipt of a command; none for what needs none.
@@ -86,6 +89,13 @@ impl Bench<'_> {
             }
             Command::Read(_) => self.change(ready, domain::Command::Read, None),
             Command::CloseFile(c) => self.change(ready, domain::Command::CloseFile(c.form.into(), c.closed_on.0), None),
+            Command::Reconcile(report) => Ok(match reconciling::look(report, self.now) {
+                Ok(()) => {
+                    self.done.reports.push((ready.sender, report.clone()));
+                    None
+                }
+                Err(refusal) => Some(self.refuse(ready, refusal)),
+            }),
         }
     }
 
@@ -145,6 +155,7 @@ impl Bench<'_> {
             file_due_on: chained.request.file_due.as_ref().map(|due| due.on.into()),
             ..self.accept(ready, &chained)
         };
+        delivery.letter = composing::following(delivery.letter, ready.sender, ready.message_id);
         delivery.letter.traceparent.clone_from(&ready.traceparent);
         self.done.deliveries.push(delivery);
         self.done.rows.push(row);
@@ -177,7 +188,8 @@ impl Bench<'_> {
         for event in &events {
             match (event, &answer) {
                 (Event::Answered { late, .. }, Some((give, _))) => {
-                    letters.push(composing::answered(request, give, *late, self.reference, self.now)?);
+                    let answer = composing::answered(request, give, *late, self.reference, self.now)?;
+                    letters.push(composing::following(answer, ready.sender, ready.message_id));
                 }
                 (Event::Withdrawn { .. }, _) => letters.push(composing::withdrawn(request, self.now)),
                 _ => {}

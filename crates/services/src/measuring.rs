@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use xacminh_domain::Timestamp;
+use xacminh_domain::calendar::local_date;
+use xacminh_domain::reconcile::DAYS;
+use xacminh_store::reconcile;
 use xacminh_store::view::lag;
 
 use crate::core::Core;
@@ -32,6 +36,8 @@ async fn measure(core: &Core) -> Result<(), Error> {
     let (letters, oldest) = lag::outbox(&mut conn).await?;
     let (waiting, in_flight) = lag::deliveries(&mut conn).await?;
     let parked = lag::parked(&mut conn).await?;
+    let today = local_date(now);
+    let unhealed = reconcile::unhealed(&mut conn, today.saturating_sub(SignedDuration::from_hours(24 * DAYS))).await?;
     drop(conn);
     let m = &core.metrics;
     // A province without open requests has no series, not an old one.
@@ -56,6 +62,7 @@ async fn measure(core: &Core) -> Result<(), Error> {
     m.in_flight.set(in_flight);
     m.outbox_age.set(age(now, oldest));
     m.parked_now.set(parked);
+    m.unhealed.set(unhealed);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! What is counted. Labels are provinces and closed lists, never an office, never a person.
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use xacminh_contract::reconcile::{Difference, Healing};
 use xacminh_domain::calendar::Calendar;
 use xacminh_domain::lag::{self, Segment};
 use xacminh_domain::request::{Event, Request};
@@ -20,6 +21,8 @@ pub struct Metrics {
     pub(crate) sent_again: IntCounter,
     pub(crate) redelivered: IntCounter,
     pub(crate) rungs: IntCounterVec,
+    reconciled: IntCounterVec,
+    pub(crate) unhealed: IntGauge,
     pub(crate) lookup_pending: IntGaugeVec,
     pub(crate) open: IntGaugeVec,
     pub(crate) overdue: IntGaugeVec,
@@ -78,6 +81,15 @@ impl Metrics {
             )?,
             sent_again,
             redelivered,
+            reconciled: counter(
+                "xacminh_reconcile_differences_total",
+                "Differences that offices' reports of a day showed, by kind and what became of them.",
+                &["difference", "healing"],
+            )?,
+            unhealed: gauge(
+                "xacminh_reconcile_unhealed",
+                "Differences of the last days that sending again cannot mend, or did not.",
+            )?,
             rungs: counter("xacminh_rungs_total", "Rungs that fired.", &["trigger", "rung"])?,
             open: gauges("xacminh_requests_open", "Requests in life.", &["province", "state"])?,
             overdue: gauges("xacminh_requests_overdue", "Requests beyond their answer due.", &["province"])?,
@@ -104,6 +116,13 @@ impl Metrics {
     /// Where all are registered.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Counts the differences of a comparison.
+    pub(crate) fn differ(&self, found: &[(Difference, Healing)]) {
+        for (difference, healing) in found {
+            self.reconciled.with_label_values(&[difference.as_str(), healing.as_str()]).inc();
+        }
     }
 
     /// Observes the segments that an event ended.
@@ -137,7 +156,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use prometheus::core::Collector;
-    use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER};
+    use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, RECONCILE_RESULT, REQUEST_DELIVER};
     use xacminh_contract::refusal::RefusalCode;
     use xacminh_domain::request::State;
     use xacminh_domain::rules::Trigger;
@@ -165,7 +184,16 @@ mod tests {
         for reason in ["no_sender", "sender_unknown", "inbox_gave_up", "not_processed"] {
             m.parked.with_label_values(&[reason]).inc();
         }
-        for of in [RECEIPT, REQUEST_DELIVER, ANSWER_DELIVER, NOTICE] {
+        for difference in
+            [Difference::NotTaken, Difference::NotSentByYou, Difference::NotReceived, Difference::UnknownToBroker]
+        {
+            for healing in
+                [Healing::SendAgain, Healing::ReceiptAgain, Healing::Told, Healing::SentAgain, Healing::Alerted]
+            {
+                m.differ(&[(difference, healing)]);
+            }
+        }
+        for of in [RECEIPT, REQUEST_DELIVER, ANSWER_DELIVER, NOTICE, RECONCILE_RESULT] {
             for outcome in ["confirmed", "no_inbox", "unknown"] {
                 m.letters.with_label_values(&[of, outcome]).inc();
             }

@@ -104,15 +104,16 @@ pub(crate) fn lane_fits(command: Command, routing_key: &str) -> Result<Command, 
         | Command::Opened(_)
         | Command::Give(_)
         | Command::Read(_)
-        | Command::CloseFile(_) => Ok(command),
+        | Command::CloseFile(_)
+        | Command::Reconcile(_) => Ok(command),
     }
 }
 
 /// The request a command is about, or would make.
 pub(crate) fn wanted(read: &Read<'_>) -> Option<RequestId> {
     match &read.asked {
-        Ok(Asked::Command(command)) => command.request_id().map(|id| id.0).or(read.message_id.map(RequestId::of)),
-        Ok(Asked::Changes(_)) => read.message_id.map(RequestId::of),
+        Ok(Asked::Command(Command::Submit(_)) | Asked::Changes(_)) => read.message_id.map(RequestId::of),
+        Ok(Asked::Command(command)) => command.request_id().map(|id| id.0),
         Err(_) => None,
     }
 }

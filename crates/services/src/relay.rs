@@ -26,7 +26,7 @@ use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
 use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
 use xacminh_store::reference::Reference;
-use xacminh_store::{PgConnection, PgListener, delivery, request, timer};
+use xacminh_store::{PgConnection, PgListener, delivery, epoch, request, timer};
 
 use crate::abort_point::AbortPoint;
 use crate::core::{Core, climb};
@@ -95,6 +95,9 @@ struct Lane<'a> {
     asked: Option<Instant>,
     aside: HashMap<Place, Instant>,
     rooms: Rooms,
+    /// What goes out as `xm-epoch`: asked for with each batch, so that nothing leaves a restored
+    /// store under the epoch of the one before.
+    epoch: String,
 }
 
 impl<'a> Lane<'a> {
@@ -108,6 +111,7 @@ impl<'a> Lane<'a> {
             asked: None,
             aside: HashMap::new(),
             rooms: Rooms::default(),
+            epoch: String::new(),
         };
         Ok((lane, core.store.listen().await?))
     }
@@ -135,7 +139,7 @@ impl<'a> Lane<'a> {
                 }
                 continue;
             }
-            let outgoing = waiting.iter().map(|w| letter(self.core, w)).collect();
+            let outgoing = waiting.iter().map(|w| letter(&self.epoch, w)).collect();
             AbortPoint::BeforePublish.reach();
             let outcomes = self.publisher.publish_all(outgoing).await;
             let mut unknown = false;
@@ -212,7 +216,11 @@ impl<'a> Lane<'a> {
             tracing::error!(letters = shut.len(), "letters cannot be opened with the keys at hand; they wait");
             self.aside.extend(shut.into_iter().map(|place| (place, Instant::now() + ASIDE)));
         }
-        Ok(work.waiting.into_iter().chain(waiting).collect())
+        let all: Vec<Waiting> = work.waiting.into_iter().chain(waiting).collect();
+        if !all.is_empty() {
+            self.epoch = epoch::current(&mut self.conn).await?.id.to_string();
+        }
+        Ok(all)
     }
 
     /// An office without an inbox: its work and this letter wait.
@@ -233,11 +241,11 @@ impl<'a> Lane<'a> {
     }
 }
 
-fn letter(core: &Core, waiting: &Waiting) -> Outgoing {
+fn letter(epoch: &str, waiting: &Waiting) -> Outgoing {
     let letter = &waiting.letter;
     let mut headers = vec![
         (HEADER_TIME.to_owned(), values::Instant(letter.created_at).to_string()),
-        (HEADER_EPOCH.to_owned(), core.epoch.to_string()),
+        (HEADER_EPOCH.to_owned(), epoch.to_owned()),
     ];
     if let Some(trace) = &letter.traceparent {
         headers.push((HEADER_TRACEPARENT.to_owned(), trace.clone()));
@@ -262,7 +270,9 @@ async fn mark_all(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -
                 if let Err(error) = mark(core, conn, std::slice::from_ref(one)).await {
                     tracing::error!(%error, office.id = %one.letter.office, "a letter left but cannot be marked");
                     match one.place {
-                        Place::Outbox(id) => outbox::remove(conn, &[id]).await?,
+                        Place::Outbox(id) => {
+                            outbox::remove(conn, core.clock.now(), &[(id, one.letter.message_id)]).await?
+                        }
                         Place::Delivery(id) => delivery::sent(conn, core.clock.now(), &[(id, timer::NEVER)]).await?,
                     }
                 }
@@ -320,11 +330,11 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     let (mut letters, mut deliveries) = (Vec::new(), Vec::new());
     for waiting in confirmed {
         match waiting.place {
-            Place::Outbox(id) => letters.push(id),
+            Place::Outbox(id) => letters.push((id, waiting.letter.message_id)),
             Place::Delivery(id) => deliveries.push((id, again_at(&reference, waiting.letter.office, now)?)),
         }
     }
-    outbox::remove(&mut tx, &letters).await?;
+    outbox::remove(&mut tx, now, &letters).await?;
     delivery::sent(&mut tx, now, &deliveries).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     for (id, event) in seen {

@@ -21,10 +21,10 @@ use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, State};
-use xacminh_store::inbox::{self, Key, Seen};
+use xacminh_store::inbox::{self, Claim, FirstReceipt, Key, Seen};
 use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
-use xacminh_store::{delivery, ledger, outbox, person, request, timer};
+use xacminh_store::{delivery, epoch, ledger, outbox, person, request, timer};
 
 use crate::abort_point::AbortPoint;
 use crate::composing::{self, Receipts};
@@ -36,7 +36,9 @@ use crate::judging::{self, Bench, Ready};
 use crate::reading::{
     Asked, DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds,
 };
+use crate::reconciling;
 use crate::replaying;
+use crate::restoring;
 use crate::resubmitting::Kept;
 use crate::within::within;
 
@@ -191,7 +193,12 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         let Some(key) = read.key() else { continue };
         if let std::collections::hash_map::Entry::Vacant(slot) = first.entry(key) {
             slot.insert((index, read.digest));
-            if judging::is_in_range(key.1, now) { fresh.push((key, read.digest)) } else { old.push(key) }
+            if judging::is_in_range(key.1, now) {
+                let command = read.of.map(CommandType::short);
+                fresh.push(Claim { key, digest: read.digest, command, request: wanted(read) });
+            } else {
+                old.push(key);
+            }
         }
     }
     let mut seen = inbox::claim(&mut tx, now, &fresh).await?;
@@ -228,6 +235,8 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     }
 
     // Receipts: one message for each office, in the order of its commands.
+    let since = if backs.iter().any(waits) { epoch::current(&mut tx).await?.since } else { None };
+    let mut released = Vec::new();
     let (mut kept, mut refusals) = (Vec::new(), Vec::new());
     let mut receipts = Receipts::default();
     let mut given: Vec<Option<Vec<u8>>> = Vec::with_capacity(reads.len());
@@ -266,7 +275,11 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         given.push(bytes.clone());
         if let Some(bytes) = bytes {
             if let (true, Some(key)) = (is_first, read.key()) {
-                kept.push((key, bytes.clone()));
+                if refusal.is_some_and(|refusal| restoring::comes_too_early(refusal, wanted(read), since)) {
+                    released.push(key);
+                } else {
+                    kept.push(FirstReceipt { key, bytes: bytes.clone(), refused: refusal.is_some() });
+                }
             }
             receipts.add(read.sender, bytes, wanted(read));
         }
@@ -302,6 +315,9 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     person::put(&mut tx, &core.keys, &done.persons).await?;
     person::put_answers(&mut tx, &core.keys, &done.answers).await?;
     inbox::keep_receipts(&mut tx, &kept).await?;
+    inbox::release(&mut tx, &released).await?;
+    let (letters, differences) = reconciling::compare(&mut tx, now, &done.reports).await?;
+    done.letters.extend(letters);
     parked::refuse(&mut tx, &core.keys, now, &refusals).await?;
     let parked_rows: Vec<_> = parked_now.iter().map(|(d, reason)| new_parked(queue, d, reason)).collect();
     parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
@@ -319,6 +335,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         let home = request.opening.responder;
         core.metrics.observe(request, event, &province_of(&reference, home), reference.calendar_of(home));
     }
+    core.metrics.differ(&differences);
     for (_, reason) in parked_now {
         tracing::warn!(queue, reason, "parked a message");
         core.metrics.parked.with_label_values(&[reason]).inc();
@@ -332,6 +349,14 @@ fn heard_of(seen: &[(RequestId, Event)]) -> Vec<RequestId> {
         .filter(|(_, event)| matches!(event, Event::Delivered { .. } | Event::Withdrawn { .. }))
         .map(|(id, _)| *id)
         .collect()
+}
+
+/// Whether it was refused for something that another message may bring.
+fn waits(back: &Back) -> bool {
+    match back {
+        Back::New(Some(item)) => item.refusal.as_ref().is_some_and(restoring::waits_for_others),
+        Back::New(None) | Back::Again(_) | Back::Aside(_) => false,
+    }
 }
 
 fn refused(read: &Read<'_>, refusal: Refusal, now: Timestamp) -> Item {

@@ -12,6 +12,7 @@
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use uuid::Uuid;
+use xacminh_contract::envelope::REQUEST_DELIVER;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::Lane;
 use xacminh_domain::{Date, Timestamp};
@@ -135,7 +136,7 @@ pub async fn read(
             letter: Letter {
                 office: office(row.try_get("office")?)?,
                 message_id,
-                message_type: xacminh_contract::envelope::REQUEST_DELIVER.to_owned(),
+                message_type: REQUEST_DELIVER.to_owned(),
                 request_id: Some(request),
                 mark: Some(Mark::Sent),
                 created_at: row.try_get::<At, _>("created_at")?.0,
@@ -165,15 +166,24 @@ pub async fn sent(tx: &mut PgConnection, now: Timestamp, sent: &[(RequestId, Tim
     Ok(())
 }
 
-/// H's system has these, or nobody needs them any more. Gives how many were on their way.
+/// H's system has these, or nobody needs them any more: they move to what was sent. Gives how many
+/// were on their way.
 pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<u64, Error> {
     if ids.is_empty() {
         return Ok(0);
     }
-    let done = query("delete from deliveries where request_id = any($1)")
-        .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-        .execute(tx)
-        .await?;
+    let done = query(
+        "with gone as (
+             delete from deliveries where request_id = any($1)
+             returning office, message_id, request_id, created_at, traceparent, sealed, sent_at)
+         insert into sent_letters (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
+         select office, message_id, $2, request_id, created_at, traceparent, sealed, sent_at from gone
+         on conflict do nothing",
+    )
+    .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .bind(REQUEST_DELIVER)
+    .execute(tx)
+    .await?;
     Ok(done.rows_affected())
 }
 

@@ -91,8 +91,9 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(e) => e.code().is_some_and(|code| {
-            // Connection, resources, operator intervention, serialization and deadlock.
-            matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40")
+            // Connection, resources, operator intervention, serialization and deadlock; and a database
+            // that is not there while it is restored.
+            matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40") || code == "3D000"
         }),
         _ => false,
     }

@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use uuid::Uuid;
 use xacminh_domain::Timestamp;
-use xacminh_domain::id::{MessageId, OfficeId};
+use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 
 use crate::error::Error;
 use crate::time::At;
@@ -23,30 +23,42 @@ pub struct Seen {
     pub receipt: Option<Vec<u8>>,
 }
 
+/// A command that wants its key.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// The key.
+    pub key: Key,
+    /// Keyed digest of type and body.
+    pub digest: [u8; 32],
+    /// The short name of its type, if there is such a type.
+    pub command: Option<&'static str>,
+    /// The request it is about or would make.
+    pub request: Option<RequestId>,
+}
+
 /// Claims keys for this transaction. Keys that were taken before are given back with what became
 /// of them. Two transactions that claim the same key wait for each other; keys are claimed in
 /// order, so that they cannot wait in a circle.
-pub async fn claim(
-    tx: &mut PgConnection,
-    at: Timestamp,
-    commands: &[(Key, [u8; 32])],
-) -> Result<HashMap<Key, Seen>, Error> {
+pub async fn claim(tx: &mut PgConnection, at: Timestamp, commands: &[Claim]) -> Result<HashMap<Key, Seen>, Error> {
     if commands.is_empty() {
         return Ok(HashMap::new());
     }
-    let mut sorted: Vec<_> = commands.iter().map(|((o, m), d)| (m.uuid(), o.to_string(), *d)).collect();
-    sorted.sort();
-    let ids: Vec<Uuid> = sorted.iter().map(|c| c.0).collect();
-    let senders: Vec<&str> = sorted.iter().map(|c| c.1.as_str()).collect();
+    let mut sorted: Vec<&Claim> = commands.iter().collect();
+    sorted.sort_by_key(|c| (c.key.1, c.key.0));
+    let ids: Vec<Uuid> = sorted.iter().map(|c| c.key.1.uuid()).collect();
+    let senders: Vec<String> = sorted.iter().map(|c| c.key.0.to_string()).collect();
     let new = query(
-        "insert into inbox (message_id, sender, body_digest, at)
-         select m, s, d, $4 from unnest($1::uuid[], $2::text[], $3::bytea[]) as c (m, s, d)
+        "insert into inbox (message_id, sender, body_digest, at, command, request_id)
+         select m, s, d, $4, c, r from unnest($1::uuid[], $2::text[], $3::bytea[], $5::text[], $6::uuid[])
+             as c (m, s, d, c, r)
          on conflict do nothing returning message_id, sender",
     )
     .bind(&ids)
     .bind(&senders)
-    .bind(sorted.iter().map(|c| c.2.as_slice()).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|c| c.digest.as_slice()).collect::<Vec<_>>())
     .bind(At(at))
+    .bind(sorted.iter().map(|c| c.command).collect::<Vec<_>>())
+    .bind(sorted.iter().map(|c| c.request.map(|id| id.uuid())).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
     if new.len() == sorted.len() {
@@ -58,7 +70,7 @@ pub async fn claim(
     }
     let old: Vec<Key> = commands
         .iter()
-        .map(|(key, _)| *key)
+        .map(|claim| claim.key)
         .filter(|(office, id)| !fresh.contains(&(id.uuid(), office.to_string())))
         .collect();
     find(tx, &old).await
@@ -90,18 +102,47 @@ pub async fn find(conn: &mut PgConnection, keys: &[Key]) -> Result<HashMap<Key, 
     Ok(seen)
 }
 
+/// A receipt that a repeat will get again.
+#[derive(Debug, Clone)]
+pub struct FirstReceipt {
+    /// Of which command.
+    pub key: Key,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// It refuses.
+    pub refused: bool,
+}
+
 /// Keeps the first receipts of commands claimed in this transaction.
-pub async fn keep_receipts(tx: &mut PgConnection, receipts: &[(Key, Vec<u8>)]) -> Result<(), Error> {
+pub async fn keep_receipts(tx: &mut PgConnection, receipts: &[FirstReceipt]) -> Result<(), Error> {
     if receipts.is_empty() {
         return Ok(());
     }
     query(
-        "update inbox i set receipt = c.r from unnest($1::uuid[], $2::text[], $3::bytea[]) as c (m, s, r)
+        "update inbox i set receipt = c.r, refused = c.f
+         from unnest($1::uuid[], $2::text[], $3::bytea[], $4::bool[]) as c (m, s, r, f)
          where i.message_id = c.m and i.sender = c.s",
     )
-    .bind(receipts.iter().map(|((_, m), _)| m.uuid()).collect::<Vec<_>>())
-    .bind(receipts.iter().map(|((o, _), _)| o.to_string()).collect::<Vec<_>>())
-    .bind(receipts.iter().map(|(_, r)| r.as_slice()).collect::<Vec<_>>())
+    .bind(receipts.iter().map(|r| r.key.1.uuid()).collect::<Vec<_>>())
+    .bind(receipts.iter().map(|r| r.key.0.to_string()).collect::<Vec<_>>())
+    .bind(receipts.iter().map(|r| r.bytes.as_slice()).collect::<Vec<_>>())
+    .bind(receipts.iter().map(|r| r.refused).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Lets claims of this transaction go, as if the commands had not come: they may come again under
+/// their ids.
+pub async fn release(tx: &mut PgConnection, keys: &[Key]) -> Result<(), Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    query(
+        "delete from inbox i using unnest($1::uuid[], $2::text[]) as c (m, s) where i.message_id = c.m and i.sender = c.s",
+    )
+    .bind(keys.iter().map(|(_, m)| m.uuid()).collect::<Vec<_>>())
+    .bind(keys.iter().map(|(o, _)| o.to_string()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

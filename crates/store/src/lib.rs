@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod delivery;
+pub mod epoch;
 mod error;
 pub mod inbox;
 pub mod ledger;
@@ -10,6 +11,7 @@ pub mod outage;
 pub mod outbox;
 pub mod parked;
 pub mod person;
+pub mod reconcile;
 pub mod reference;
 pub mod request;
 mod time;
@@ -21,9 +23,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serializer;
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, query_scalar};
-use uuid::Uuid;
 use xacminh_contract::values::Instant;
 use xacminh_domain::{Date, Timestamp};
 
@@ -155,11 +156,6 @@ impl Store {
     /// Hears when letters were put into the outbox by any process.
     pub async fn listen(&self) -> Result<PgListener, Error> {
         outbox::listen(&self.pool).await
-    }
-
-    /// Which life of the store this is.
-    pub async fn epoch(&self) -> Result<Uuid, Error> {
-        Ok(query_scalar("select epoch from epoch").fetch_one(&mut *self.conn().await?).await?)
     }
 
     /// Whether PostgreSQL answers.

@@ -3,6 +3,7 @@
 use sqlx::postgres::{PgConnection, PgListener};
 use sqlx::{Row, query};
 use uuid::Uuid;
+use xacminh_contract::envelope::{ANSWER_DELIVER, REQUEST_DELIVER};
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_trust::key::KeyRing;
@@ -166,11 +167,28 @@ pub async fn read(
     Ok(batch)
 }
 
-/// Lets confirmed letters go.
-pub async fn remove(tx: &mut PgConnection, ids: &[i64]) -> Result<(), Error> {
-    if !ids.is_empty() {
-        query("delete from outbox where outbox_id = any($1)").bind(ids).execute(tx).await?;
+/// Lets letters go that RabbitMQ confirmed at `now`; work and answers move to what was sent. A place
+/// counts only with its letter: a store that was restored gives the same numbers to other letters.
+pub async fn remove(tx: &mut PgConnection, now: Timestamp, letters: &[(i64, Uuid)]) -> Result<(), Error> {
+    if letters.is_empty() {
+        return Ok(());
     }
+    query(
+        "with gone as (
+             delete from outbox o using unnest($1::bigint[], $2::uuid[]) as c (outbox_id, message_id)
+             where o.outbox_id = c.outbox_id and o.message_id = c.message_id
+             returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed)
+         insert into sent_letters (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
+         select office, message_id, message_type, request_id, created_at, traceparent, sealed, $3 from gone
+         where message_type = any($4) and request_id is not null
+         on conflict do nothing",
+    )
+    .bind(letters.iter().map(|(place, _)| *place).collect::<Vec<_>>())
+    .bind(letters.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+    .bind(At(now))
+    .bind(&[REQUEST_DELIVER, ANSWER_DELIVER][..])
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -202,6 +202,14 @@ impl OfficeClient {
     }
 }
 
+/// A text header of what came.
+pub fn header(delivery: &Delivery, name: &str) -> Option<String> {
+    match delivery.properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
 /// The properties that an office's message travels with.
 fn properties_of(message: &OfficeMessage) -> BasicProperties {
     let mut headers = FieldTable::default();

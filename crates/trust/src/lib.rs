@@ -7,6 +7,7 @@ pub mod chain;
 pub mod digest;
 mod error;
 pub mod key;
+pub mod naming;
 pub mod sealing;
 
 pub use error::Error;

@@ -329,7 +329,9 @@ impl Product {
             }
             return Ok(accepted(json!({ "request_id": id, "state": "submitted", "responder": card(&home) })));
         }
-        let about = command.request_id().unwrap().0;
+        // No office of the demo reconciles.
+        let Some(about) = command.request_id() else { return Err(C::TypeUnknown.refusal()) };
+        let about = about.0;
         let found = state.requests.get_mut(&about).ok_or_else(|| C::RequestUnknown.refusal())?;
         let owner = if matches!(command, Command::Withdraw(_) | Command::Read(_) | Command::CloseFile(_)) {
             found.ward
@@ -347,7 +349,7 @@ impl Product {
                 Ok(None)
             }
             // No ward of the demo tells the end of its file.
-            Command::CloseFile(_) => Err(C::TypeUnknown.refusal()),
+            Command::CloseFile(_) | Command::Reconcile(_) => Err(C::TypeUnknown.refusal()),
             Command::Opened(_) if found.withdrawn => Err(C::AlreadyWithdrawn.refusal()),
             Command::Opened(_) => {
                 found.opened = true;

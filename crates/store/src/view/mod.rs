@@ -4,4 +4,5 @@ pub mod lag;
 pub mod late;
 pub mod office;
 pub mod readiness;
+pub mod reconcile;
 pub mod standing;

@@ -1,23 +1,24 @@
-//! Offices that keep at it: wards ask steadily, homes answer, and each office's system behaves as the
-//! protocol page asks. It has one connection for sending and one for receiving, comes back after every
-//! loss, and sends again, under the same id, what RabbitMQ did not confirm. What it has said and heard
-//! outlives its connections, so at the end a balance can be drawn.
+//! Offices that keep at it: wards ask steadily, homes answer, and each office's system (`desk`)
+//! behaves as the protocol page asks. What it has said and heard outlives its connections, so at the
+//! end a balance can be drawn, and each office's day be compared with the broker's (`days`).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod days;
+mod desk;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use anyhow::Result;
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
-use xacminh_clock::SteppedClock;
-use xacminh_testkit::{OfficeClient, OfficeMessage, PATIENCE, Sent, eventually};
+use xacminh_testkit::{PATIENCE, eventually};
 
-use crate::office::{DELIVER, Got, RECEIPT, form, message_id, take};
+use crate::office::DELIVER;
 use crate::product::Product;
+use desk::{Desk, watched};
 
 const ANSWER: &str = "xacminh.answer.deliver.v1";
 const NOTICE: &str = "xacminh.notice.v1";
@@ -31,167 +32,12 @@ pub(crate) enum Habit {
     Receives,
     /// Takes it out of the inbox and says nothing.
     Silent,
+    /// Confirms it, and the ward takes it back as soon as it is accepted.
+    TakenBack,
 }
 
 /// A home office: its id, a unit that it serves, what it does.
 pub(crate) type Home = (&'static str, &'static str, Habit);
-
-/// An office's system and what it keeps.
-struct Desk {
-    office: String,
-    url: String,
-    password: String,
-    habit: Habit,
-    clock: SteppedClock,
-    outgoing: UnboundedSender<OfficeMessage>,
-    kept: Mutex<Kept>,
-}
-
-/// What an office's system has on its own disk, so to speak.
-#[derive(Default)]
-struct Kept {
-    /// Submits: the request, and the home that it has to reach.
-    asked: BTreeMap<String, &'static str>,
-    /// Commands that RabbitMQ has not confirmed yet.
-    unconfirmed: BTreeSet<String>,
-    /// Commands that were sent more than once.
-    resent: usize,
-    /// What came, by message-id.
-    came: HashMap<String, Got>,
-    /// How often something came again.
-    repeated: usize,
-    /// By the command it is about: what the receipt says.
-    receipts: HashMap<String, Value>,
-    /// Commands that get a receipt: submits and answers.
-    receipted: BTreeSet<String>,
-    /// Requests of answers that were read.
-    read: BTreeSet<String>,
-    /// What must not be.
-    faults: Vec<String>,
-}
-
-impl Desk {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes a message and queues it; it leaves when it can, under this id however often.
-    fn say(&self, command: &str, key: &str, body: &Value) -> Result<String> {
-        let id = message_id(self.clock.now())?;
-        self.kept().unconfirmed.insert(id.clone());
-        self.outgoing.send(OfficeMessage {
-            message_type: format!("xacminh.{command}.v1"),
-            routing_key: key.to_owned(),
-            message_id: id.clone(),
-            correlation_id: None,
-            body: serde_json::to_vec(body)?,
-            user_id: Some(self.office.clone()),
-            headers: Vec::new(),
-        })?;
-        Ok(id)
-    }
-
-    /// Connects, and again and again. As the protocol page asks, with growing waits; shorter ones,
-    /// since there are a handful of offices and not three thousand.
-    async fn connect(&self) -> Result<OfficeClient> {
-        let mut wait = Duration::from_millis(50);
-        loop {
-            match OfficeClient::connect(&self.url, self.office.parse()?, &self.password).await {
-                Ok(client) => return Ok(client),
-                Err(_) => sleep(wait).await,
-            }
-            wait = (wait * 2).min(Duration::from_secs(1));
-        }
-    }
-
-    /// Sends what is queued, each until RabbitMQ has confirmed it.
-    async fn send(&self, mut queue: UnboundedReceiver<OfficeMessage>) -> Result<()> {
-        let mut line = self.connect().await?;
-        while let Some(message) = queue.recv().await {
-            while !matches!(line.publish(message.clone()).await, Ok(Sent::Confirmed)) {
-                self.kept().resent += 1;
-                line = self.connect().await?;
-            }
-            self.kept().unconfirmed.remove(&message.message_id);
-        }
-        Ok(())
-    }
-
-    /// Reads the inbox, each message once in effect.
-    async fn receive(&self) -> Result<()> {
-        loop {
-            let mut line = self.connect().await?;
-            // Until the connection is lost, or nothing has come for long: then it connects anew.
-            while let Ok(got) = take(&mut line).await {
-                self.work_on(got)?;
-            }
-        }
-    }
-
-    fn work_on(&self, got: Got) -> Result<()> {
-        let mut kept = self.kept();
-        if let Some(before) = kept.came.get(&got.message_id) {
-            ensure!(before.bytes == got.bytes, "{} came again with other bytes", got.message_id);
-            kept.repeated += 1;
-            return Ok(());
-        }
-        let (id, kind, body) = (got.message_id.clone(), got.message_type.clone(), got.body.clone());
-        kept.came.insert(id, got);
-        let about = body["request_id"].as_str().unwrap_or("?").to_owned();
-        match kind.as_str() {
-            RECEIPT => {
-                for item in body["items"].as_array().context("a receipt without items")? {
-                    ensure!(item["outcome"] == "accepted", "refused: {item}");
-                    let command = item["message_id"].as_str().context("a receipt about nothing")?;
-                    if let Some(before) = kept.receipts.insert(command.to_owned(), item.clone()) {
-                        ensure!(before == *item, "two receipts: {before} and {item}");
-                    }
-                }
-                Ok(())
-            }
-            DELIVER => {
-                drop(kept);
-                self.deal_with(&about)
-            }
-            ANSWER => {
-                ensure!(kept.read.insert(about.clone()), "a second answer about {about}");
-                drop(kept);
-                self.say("answer.read", "answer.read", &json!({ "request_id": about })).map(drop)
-            }
-            NOTICE => Ok(()),
-            other => Err(anyhow::anyhow!("{other} came")),
-        }
-    }
-
-    fn deal_with(&self, request: &str) -> Result<()> {
-        if self.habit == Habit::Silent {
-            return Ok(());
-        }
-        let about = json!({ "request_id": request });
-        self.say("request.received", "request.received", &about)?;
-        if self.habit == Habit::Answers {
-            self.say("request.opened", "request.opened", &about)?;
-            let answer = json!({ "request_id": request, "code": "A01", "answered_by": "cb-1" });
-            let id = self.say("answer.give", "answer.give", &answer)?;
-            self.kept().receipted.insert(id);
-        }
-        Ok(())
-    }
-
-    /// Asks steadily, home after home, until told to stop or that often.
-    async fn ask(&self, homes: Vec<Home>, numbers: std::ops::Range<u32>, pace: Duration) -> Result<()> {
-        let mut tick = interval(pace);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for (number, (home, unit, _)) in numbers.zip(homes.iter().cycle()) {
-            tick.tick().await;
-            let id = self.say("request.submit", "submit.normal", &form(number, "2026-11-19", unit))?;
-            let mut kept = self.kept();
-            kept.asked.insert(id.clone(), *home);
-            kept.receipted.insert(id);
-        }
-        Ok(())
-    }
-}
 
 /// The offices of a test, all at work.
 pub(crate) struct Traffic {
@@ -217,6 +63,8 @@ impl Traffic {
     /// Connects all offices and has each ward ask, so often at most, at this pace.
     pub(crate) fn begin(product: &Product, wards: &[&str], homes: &[Home], each: u32, pace: Duration) -> Result<Self> {
         let mut tasks = JoinSet::new();
+        let taken_back: BTreeSet<&'static str> =
+            homes.iter().filter(|(.., habit)| *habit == Habit::TakenBack).map(|(home, ..)| *home).collect();
         let mut desk = |office: &str, habit: Habit| -> Result<Arc<Desk>> {
             let (outgoing, queue) = mpsc::unbounded_channel();
             let desk = Arc::new(Desk {
@@ -225,6 +73,7 @@ impl Traffic {
                 password: product.password(office)?.to_owned(),
                 habit,
                 clock: product.clock()?,
+                taken_back: taken_back.clone(),
                 outgoing,
                 kept: Mutex::default(),
             });
@@ -316,8 +165,7 @@ impl Traffic {
         };
         self.until("every request with its home", within, || self.delivered().len() >= self.asked()).await;
         self.until("every answer with its ward", within, || self.answered() >= to_answer()).await;
-        self.until("all that was said confirmed", within, || self.desks().all(|d| d.kept().unconfirmed.is_empty()))
-            .await;
+        self.until("all that was said confirmed", within, || self.desks().all(|d| d.kept().unconfirmed == 0)).await;
         self.until("a receipt for every submit and answer", within, || {
             self.desks().map(|desk| desk.kept()).all(|kept| kept.receipts.len() >= kept.receipted.len())
         })
@@ -365,21 +213,54 @@ impl Traffic {
         all
     }
 
+    /// RabbitMQ has all that was said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.desks().all(|desk| desk.kept().unconfirmed == 0)
+    }
+
+    /// How many epochs of the broker each office has seen.
+    pub(crate) fn epochs(&self) -> Vec<usize> {
+        self.desks().map(|desk| desk.kept().epochs.len()).collect()
+    }
+
+    /// Requests of which a ward has read the answer.
+    pub(crate) fn read(&self) -> BTreeSet<String> {
+        self.wards.iter().flat_map(|ward| ward.kept().read.clone()).collect()
+    }
+
+    /// Requests that a ward took back.
+    pub(crate) fn withdrawn(&self) -> BTreeSet<String> {
+        self.wards.iter().flat_map(|ward| ward.kept().withdrawn.clone()).collect()
+    }
+
+    /// Commands that were refused after a restore and not accepted since.
+    pub(crate) fn too_early(&self) -> Vec<String> {
+        self.desks().flat_map(|desk| desk.kept().too_early.clone()).collect()
+    }
+
+    /// How many requests were asked of homes that answer, and how many are taken back.
+    pub(crate) fn asked_of_habits(&self) -> (usize, usize) {
+        let habit = |home: &str| self.homes.iter().find(|desk| desk.office == home).map(|desk| desk.habit);
+        let asked: Vec<_> =
+            self.wards.iter().flat_map(|w| w.kept().asked.values().copied().collect::<Vec<_>>()).collect();
+        let count = |wanted| asked.iter().filter(|home| habit(home) == Some(wanted)).count();
+        (count(Habit::Answers), count(Habit::TakenBack))
+    }
+
+    /// No request came to a home under a second message-id, nor an answer to a ward.
+    pub(crate) fn each_request_came_under_one_id(&self) {
+        for desk in self.desks() {
+            let kept = desk.kept();
+            let mut seen = BTreeSet::new();
+            for got in kept.came.values().filter(|got| [DELIVER, ANSWER].contains(&got.message_type.as_str())) {
+                let about = (got.message_type.as_str(), got.body["request_id"].as_str());
+                assert!(seen.insert(about), "{about:?} came to {} under two ids", desk.office);
+            }
+        }
+    }
+
     /// Ends all offices' systems.
     pub(crate) async fn end(mut self) {
         self.tasks.shutdown().await;
     }
-}
-
-/// Runs a part of an office's system; why it ended, if it fails, is a fault of the test.
-fn watched<F>(tasks: &mut JoinSet<()>, desk: &Arc<Desk>, part: impl FnOnce(Arc<Desk>) -> F)
-where
-    F: Future<Output = Result<()>> + Send + 'static,
-{
-    let (running, desk) = (part(desk.clone()), desk.clone());
-    tasks.spawn(async move {
-        if let Err(error) = running.await {
-            desk.kept().faults.push(format!("{}: {error:#}", desk.office));
-        }
-    });
 }
