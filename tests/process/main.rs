@@ -2,12 +2,13 @@
 //! by a client that only knows the protocol.
 //!
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
-//! because the virtual hosts of a RabbitMQ share their logins; `servers` has servers of its own.
+//! because the virtual hosts of a RabbitMQ share their logins; `servers` and `doctor` have servers of their own.
 
 mod abort;
 mod access;
 mod admin;
 mod copies;
+mod doctor;
 mod kill;
 mod leak;
 mod office;

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod config;
 mod demo;
+mod doctor;
 mod late;
 mod logging;
 mod office;
@@ -63,6 +64,10 @@ enum Command {
     /// The settings: are they right, and which are in effect.
     #[command(subcommand)]
     Config(config::Config),
+    /// Looks at the installation: settings, keys, PostgreSQL, RabbitMQ, reference data, what waits.
+    /// Names for each fault what to do. Changes nothing. Ends with 0 if all is sound, 1 if there is a
+    /// fault, 2 if something wants a look or could not be looked at.
+    Doctor(doctor::Doctor),
     /// Master keys.
     #[command(subcommand)]
     Keys(admin::Keys),
@@ -131,6 +136,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Unit(command) => offline::unit(settings, &command),
         Command::Office(command) => office::office(settings, &command).await,
         Command::Config(command) => config::config(settings, &command).await,
+        Command::Doctor(args) => std::process::exit(doctor::doctor(settings, &args).await?),
         Command::Keys(command) => admin::keys(&command),
         Command::Request(command) => request::request(settings, &command).await,
         Command::Late(args) => late::late(settings, &args).await,
