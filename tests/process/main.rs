@@ -16,4 +16,5 @@ mod product;
 mod python;
 mod servers;
 mod stop;
+mod systemd;
 mod traffic;

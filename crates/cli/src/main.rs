@@ -16,6 +16,7 @@ mod readiness;
 mod request;
 mod settings;
 mod show;
+mod systemd;
 mod wiring;
 
 use std::path::PathBuf;
