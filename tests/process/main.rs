@@ -11,6 +11,7 @@ mod copies;
 mod doctor;
 mod kill;
 mod leak;
+mod logging;
 mod office;
 mod product;
 mod python;
