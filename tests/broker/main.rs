@@ -21,4 +21,5 @@ mod reconcile;
 mod repeats;
 mod replay;
 mod resubmits;
+mod schema;
 mod ward_pressed;

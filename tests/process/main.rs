@@ -2,18 +2,22 @@
 //! by a client that only knows the protocol.
 //!
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
-//! because the virtual hosts of a RabbitMQ share their logins; `servers` and `restore` have servers of their own.
+//! because the virtual hosts of a RabbitMQ share their logins; `servers`, `restore` and `doctor` have
+//! servers of their own.
 
 mod abort;
 mod access;
 mod admin;
 mod copies;
+mod doctor;
 mod kill;
 mod leak;
+mod logging;
 mod office;
 mod product;
 mod python;
 mod restore;
 mod servers;
 mod stop;
+mod systemd;
 mod traffic;

@@ -166,6 +166,16 @@ impl Product {
         Ok(String::from_utf8(out.stdout)?)
     }
 
+    /// Runs a command to its end with these settings over the others: its exit status and what it
+    /// printed.
+    pub(crate) async fn try_with(&self, args: &[&str], settings: &[(&str, &str)]) -> Result<(i32, String)> {
+        let mut command = Command::new(binary()?);
+        command.args(args).envs(self.env.iter().cloned()).envs(settings.iter().copied());
+        let out = command.output().await?;
+        let status = out.status.code().context("it was killed")?;
+        Ok((status, String::from_utf8(out.stdout)?))
+    }
+
     /// Starts the services, these roles or all, and waits until they are ready.
     pub(crate) async fn start(&self, roles: &[&str]) -> Result<Running> {
         let mut running = self.spawn(roles, &[]).await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::http::{Method, Request};
 
@@ -143,12 +144,7 @@ impl Management {
     /// How much is in every queue of the virtual host.
     pub fn queue_totals(&self) -> Result<Vec<QueueTotals>, Error> {
         let path = format!("/api/queues/{}?disable_stats=true&enable_queue_totals=true", encode(&self.vhost));
-        let text = self.call("list queues", Method::GET, &path, None)?;
-        serde_json::from_str(&text).map_err(|error| Error::ManagementRefused {
-            doing: "list queues",
-            status: 200,
-            reason: error.to_string(),
-        })
+        self.get("list queues", &path)
     }
 
     fn delete(&self, doing: &'static str, path: &str) -> Result<(), Error> {
@@ -160,6 +156,39 @@ impl Management {
     }
 
     fn call(&self, doing: &'static str, method: Method, path: &str, body: Option<&Value>) -> Result<String, Error> {
+        self.answer(doing, method, path, body).map(|(text, _)| text)
+    }
+
+    /// What a question is answered with, read as this type.
+    pub(crate) fn get<T: DeserializeOwned>(&self, doing: &'static str, path: &str) -> Result<T, Error> {
+        self.get_dated(doing, path).map(|(answer, _)| answer)
+    }
+
+    /// The same, with what RabbitMQ's clock showed (the header `Date`, whole seconds).
+    pub(crate) fn get_dated<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        path: &str,
+    ) -> Result<(T, Option<String>), Error> {
+        let (text, date) = self.answer(doing, Method::GET, path, None)?;
+        let read = serde_json::from_str(&text);
+        let unread =
+            |error: serde_json::Error| Error::ManagementRefused { doing, status: 200, reason: error.to_string() };
+        Ok((read.map_err(unread)?, date))
+    }
+
+    /// The virtual host, as it stands in a path.
+    pub(crate) fn vhost_in_path(&self) -> String {
+        encode(&self.vhost)
+    }
+
+    fn answer(
+        &self,
+        doing: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(String, Option<String>), Error> {
         // Making or deleting thousands of queues.
         let long = path == "/api/definitions" || path.starts_with("/api/vhosts/");
         let limit = if long { IMPORT_LIMIT } else { CALL_LIMIT };
@@ -174,9 +203,10 @@ impl Management {
         );
         let request = request.timeout_global(Some(limit)).allow_non_standard_methods(true).build();
         let mut response = self.agent.run(request).map_err(failed)?;
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(ToOwned::to_owned);
         let text = response.body_mut().with_config().limit(64 * 1024 * 1024).read_to_string().map_err(failed)?;
         if response.status().is_success() {
-            Ok(text)
+            Ok((text, date))
         } else {
             let reason = text.chars().take(300).collect();
             Err(Error::ManagementRefused { doing, status: response.status().as_u16(), reason })

@@ -7,6 +7,7 @@ use lapin::{Channel, Connection};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::size;
 use crate::supervisor::{self, Task};
 use crate::{BatchConsumer, BusState, ConsumerSettings, Error, InboxProbe, Publisher};
 
@@ -147,6 +148,12 @@ impl Bus {
     /// A way to ask which inboxes are read.
     pub fn inbox_probe(&self) -> InboxProbe {
         InboxProbe::new(self.clone(), self.0.consume.clone())
+    }
+
+    /// Whether RabbitMQ takes a message of more than so many bytes. Tries one that reaches nobody,
+    /// and waits for a connection.
+    pub async fn takes_more_than(&self, bytes: usize) -> Result<bool, Error> {
+        size::takes_more_than(&mut self.0.publish.clone(), bytes).await
     }
 
     pub(crate) fn stopped(&self) -> &CancellationToken {

@@ -23,9 +23,12 @@ mod consumer;
 mod delay;
 mod error;
 mod incoming;
+mod pattern;
 mod permissions;
 mod probe;
 mod publisher;
+mod sight;
+mod size;
 mod state;
 mod supervisor;
 mod topology;
@@ -40,8 +43,9 @@ pub use incoming::{Delivery, Incoming};
 pub use permissions::{Grant, OfficePermissions};
 pub use probe::{InboxProbe, InboxSight};
 pub use publisher::{Outcome, Outgoing, Publisher};
+pub use sight::{Binding, Exchange, Expiring, Limits, Login, Node, Queue, Rights, Sight};
 pub use state::{BusState, LineState, Outage};
-pub use topology::{BINDINGS, WORK_QUEUES};
+pub use topology::{BINDINGS, EXCHANGES, WORK_QUEUES};
 
 /// What a log filter must contain for as long as the process uses this crate: lapin writes a
 /// returned message into the log with its whole body, and bodies are about people.

@@ -28,6 +28,14 @@ use crate::error::{PRECONDITION_FAILED, reply_code};
 /// The queues the services read.
 pub const WORK_QUEUES: [&str; 5] = [QUEUE_INTAKE, QUEUE_BULK, QUEUE_ANSWERING, QUEUE_UNROUTED, QUEUE_REJECTED];
 
+/// The exchanges: name, kind, and where goes what no binding takes.
+pub const EXCHANGES: [(&str, &str, Option<&str>); 4] = [
+    (EXCHANGE_UNROUTED, "fanout", None),
+    (EXCHANGE_REJECTED, "fanout", None),
+    (EXCHANGE_EVENT, "topic", None),
+    (EXCHANGE_IN, "topic", Some(EXCHANGE_UNROUTED)),
+];
+
 /// Queue, exchange, routing key.
 pub const BINDINGS: [(&str, &str, &str); 16] = [
     (QUEUE_INTAKE, EXCHANGE_IN, "submit.urgent"),
@@ -52,12 +60,14 @@ pub const BINDINGS: [(&str, &str, &str); 16] = [
 pub(crate) async fn declare(connection: &Connection) -> Result<(), Error> {
     let channel = connection.create_channel().await.map_err(Error::amqp("open a channel"))?;
 
-    let mut alternate = FieldTable::default();
-    alternate.insert("alternate-exchange".into(), text(EXCHANGE_UNROUTED));
-    exchange(&channel, EXCHANGE_UNROUTED, ExchangeKind::Fanout, FieldTable::default()).await?;
-    exchange(&channel, EXCHANGE_REJECTED, ExchangeKind::Fanout, FieldTable::default()).await?;
-    exchange(&channel, EXCHANGE_EVENT, ExchangeKind::Topic, FieldTable::default()).await?;
-    exchange(&channel, EXCHANGE_IN, ExchangeKind::Topic, alternate).await?;
+    for (name, kind, otherwise) in EXCHANGES {
+        let mut arguments = FieldTable::default();
+        if let Some(otherwise) = otherwise {
+            arguments.insert("alternate-exchange".into(), text(otherwise));
+        }
+        let kind = if kind == "topic" { ExchangeKind::Topic } else { ExchangeKind::Fanout };
+        exchange(&channel, name, kind, arguments).await?;
+    }
 
     for queue in WORK_QUEUES {
         // The default type is classic, which does not sync to disk before it confirms.

@@ -41,7 +41,7 @@ pub(crate) async fn config(settings: &Settings, command: &Config) -> Result<()> 
             Ok(())
         }
         Config::Check { connect } => {
-            let mut found = at_rest(settings);
+            let (mut found, _) = at_rest(settings);
             if *connect {
                 found.extend(over_the_line(settings).await);
             }
@@ -60,16 +60,16 @@ pub(crate) async fn config(settings: &Settings, command: &Config) -> Result<()> 
     }
 }
 
-type Found = Vec<(&'static str, Result<String>)>;
+pub(crate) type Found = Vec<(&'static str, Result<String>)>;
 
-/// All that can be seen without a server.
-fn at_rest(settings: &Settings) -> Found {
+/// All that can be seen without a server; and the reference data, if they are right.
+pub(crate) fn at_rest(settings: &Settings) -> (Found, Option<Registry>) {
     let formed = |()| "well formed".to_owned();
     let store = || wiring::store(settings).map(drop);
     let rabbitmq = || Ok(BusSettings::new(settings.rabbitmq.url()?, "xacminh").check()?);
     let management = || {
         if !settings.rabbitmq.has_management() {
-            return Ok("not set; only `office grant`, `revoke` and `rotate` need it".to_owned());
+            return Ok("not set; only `office grant`, `revoke`, `rotate` and `doctor` need it".to_owned());
         }
         Management::new(&settings.rabbitmq.management_url()?, "/")?;
         Ok("well formed".to_owned())
@@ -78,23 +78,25 @@ fn at_rest(settings: &Settings) -> Found {
         wiring::keys(settings)?;
         Ok(format!("opens, with {} older ones", settings.keys.older_files.len()))
     };
-    let data = || {
-        let registry = Registry::load(&settings.data_dir)
-            .with_context(|| format!("{} (data_dir, or XACMINH_DATA_DIR)", settings.data_dir.display()))?;
-        Ok(format!("version {}", registry.version))
+    let data = Registry::load(&settings.data_dir)
+        .with_context(|| format!("{} (data_dir, or XACMINH_DATA_DIR)", settings.data_dir.display()));
+    let (data, registry) = match data {
+        Ok(registry) => (Ok(format!("version {}", registry.version)), Some(registry)),
+        Err(error) => (Err(error), None),
     };
     let clock = || {
         wiring::clock(settings)?;
         Ok(settings.clock.file.as_ref().map_or_else(|| "the machine's".to_owned(), |f| f.display().to_string()))
     };
-    vec![
+    let found = vec![
         ("postgresql.url", store().map(formed)),
         ("rabbitmq.url", rabbitmq().map(formed)),
         ("rabbitmq.management_url", management()),
         ("keys", keys()),
-        ("data_dir", data()),
+        ("data_dir", data),
         ("clock", clock()),
-    ]
+    ];
+    (found, registry)
 }
 
 /// What the servers say.

@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod config;
 mod demo;
+mod doctor;
 mod epoch;
 mod late;
 mod logging;
@@ -17,6 +18,7 @@ mod reconcile;
 mod request;
 mod settings;
 mod show;
+mod systemd;
 mod wiring;
 
 use std::path::PathBuf;
@@ -65,6 +67,10 @@ enum Command {
     /// The settings: are they right, and which are in effect.
     #[command(subcommand)]
     Config(config::Config),
+    /// Looks at the installation: settings, keys, PostgreSQL, RabbitMQ, reference data, what waits.
+    /// Names for each fault what to do. Changes nothing. Ends with 0 if all is sound, 1 if there is a
+    /// fault, 2 if something wants a look or could not be looked at.
+    Doctor(doctor::Doctor),
     /// Which life of the store this is; beginning another after a restore from a backup.
     #[command(subcommand)]
     Epoch(epoch::Epoch),
@@ -139,6 +145,7 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Unit(command) => offline::unit(settings, &command),
         Command::Office(command) => office::office(settings, &command).await,
         Command::Config(command) => config::config(settings, &command).await,
+        Command::Doctor(args) => std::process::exit(doctor::doctor(settings, &args).await?),
         Command::Epoch(command) => epoch::epoch(settings, &command).await,
         Command::Keys(command) => admin::keys(&command),
         Command::Request(command) => request::request(settings, &command).await,

@@ -20,6 +20,8 @@ use xacminh_store::Store;
 use xacminh_store::outbox::SHARDS;
 use xacminh_store::view::readiness::{self, Place};
 
+use crate::doctor::finding::Finding;
+
 /// How long PostgreSQL or RabbitMQ may take to answer a question of ours.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How often PostgreSQL is asked whether it is there.
@@ -113,18 +115,18 @@ impl Parts {
         let bus = self.bus.state().borrow().clone();
         let core = self.core.borrow().clone();
         let mut parts = vec![postgresql(&store_state, self.store.address(), now)];
-        parts.extend(rabbitmq(&bus, &self.rabbitmq_at, now));
+        parts.extend(rabbitmq(&bus, &self.rabbitmq_at, now).map(Part::from));
         parts.push(reference(core.as_ref().map(|core| core.reference().version.clone())));
         let asked = async { readiness::place(&mut *self.store.conn().await?).await };
         if store_state.state == CheckState::Ready
             && let Some(core) = core
             && let Ok(Ok(place)) = timeout(ANSWER_LIMIT, asked).await
         {
-            parts.extend(in_place(&place, core.clock.now()));
+            parts.extend(in_place(&place, core.clock.now()).map(Part::from));
         }
         let queues = WORK_QUEUES.map(ToOwned::to_owned);
         if let Ok(Ok(sights)) = timeout(ANSWER_LIMIT, self.bus.inbox_probe().look(&queues)).await {
-            parts.push(readers(&WORK_QUEUES, &sights));
+            parts.push(readers(&WORK_QUEUES, &sights).into());
         }
         parts
     }
@@ -147,10 +149,11 @@ fn postgresql(seen: &StoreState, at: &str, now: SystemTime) -> Part {
     }
 }
 
-fn rabbitmq(state: &BusState, at: &str, now: SystemTime) -> [Part; 3] {
+/// The two connections, and whether RabbitMQ takes messages.
+pub(crate) fn rabbitmq(state: &BusState, at: &str, now: SystemTime) -> [Finding; 3] {
     let line = |name, line: &LineState, meaning: &str| {
         if line.connected {
-            return Part::good(name, format!("{at} connected, since {}", since(line.since, now)));
+            return Finding::sound(name, format!("{at} connected, since {}", since(line.since, now)));
         }
         let (why, todo) = match &line.trouble {
             Some(trouble) if !trouble.is_transient() => {
@@ -160,29 +163,29 @@ fn rabbitmq(state: &BusState, at: &str, now: SystemTime) -> [Part; 3] {
             None => ("no cause is known".to_owned(), "Start RabbitMQ, or mend the way to it (rabbitmq.url)"),
         };
         let since = since(line.since, now);
-        Part::bad(
+        Finding::fault(
             name,
-            format!("{at} cannot be used since {since} ({why}). {meaning} {todo}; the broker goes on by itself."),
+            format!("{at} cannot be used since {since} ({why}). {meaning}"),
+            format!("{todo}; the broker goes on by itself"),
         )
     };
-    let publishing =
-        line("rabbitmq publish", &state.publishing, "Letters to offices wait in PostgreSQL, none is lost.");
+    let publishing = line("rabbitmq publish", &state.publishing, "Letters to offices wait in PostgreSQL, none is lost");
     let consuming = line(
         "rabbitmq consume",
         &state.consuming,
-        "Nothing is taken from offices; what RabbitMQ has confirmed to them waits there.",
+        "Nothing is taken from offices; what RabbitMQ has confirmed to them waits there",
     );
     let blocked = match &state.publishing.blocked {
-        Some(words) => Part::look(
+        Some(words) => Finding::look(
             "rabbitmq blocked",
             format!(
                 "RabbitMQ takes no messages ({words}). Letters to offices wait in PostgreSQL, none is lost; offices \
-                 cannot send either. Give RabbitMQ disk space or memory (`rabbitmq-diagnostics alarms` says which); it \
-                 goes on by itself."
+                 cannot send either"
             ),
+            "Give RabbitMQ disk space or memory (`rabbitmq-diagnostics alarms` says which); it goes on by itself",
         ),
-        None if state.publishing.connected => Part::good("rabbitmq blocked", "no, RabbitMQ takes messages"),
-        None => Part::look("rabbitmq blocked", "not known without a connection"),
+        None if state.publishing.connected => Finding::sound("rabbitmq blocked", "no, RabbitMQ takes messages"),
+        None => Finding::look("rabbitmq blocked", "not known without a connection", "See the lines of the connections"),
     };
     [publishing, consuming, blocked]
 }
@@ -194,57 +197,57 @@ fn reference(version: Option<String>) -> Part {
     }
 }
 
-fn in_place(place: &Place, now: Timestamp) -> [Part; 3] {
+/// The shards, the outbox and the partitions.
+pub(crate) fn in_place(place: &Place, now: Timestamp) -> [Finding; 3] {
     let all = i64::from(SHARDS);
     let shards = if place.shards_held >= all {
-        Part::good("shards", format!("all {all} are held by a relay"))
+        Finding::sound("shards", format!("all {all} are held by a relay"))
     } else {
-        Part::look(
+        Finding::look(
             "shards",
-            format!(
-                "{} of {all} are held by a relay; the letters of the others wait, none is lost. A relay that has just \
-                 started takes them within some seconds; if this stays, start a process with the role relay.",
-                place.shards_held
-            ),
+            format!("{} of {all} are held by a relay; the letters of the others wait, none is lost", place.shards_held),
+            "A relay that has just started takes them within some seconds; if this stays, start a process with the \
+             role relay",
         )
     };
     let letters = match place.oldest_letter {
-        None => Part::good("outbox", "no letter waits"),
-        Some(oldest) if now.duration_since(oldest) <= LETTER_PATIENCE => Part::good(
+        None => Finding::sound("outbox", "no letter waits"),
+        Some(oldest) if now.duration_since(oldest) <= LETTER_PATIENCE => Finding::sound(
             "outbox",
             format!("{} letters wait, the oldest for {}", place.letters, age(now.duration_since(oldest))),
         ),
-        Some(oldest) => Part::look(
+        Some(oldest) => Finding::look(
             "outbox",
             format!(
-                "{} letters wait, the oldest since {} (for {}). None is lost. See the lines of RabbitMQ and the shards; \
-                 if those are well, an office has no inbox or its letter cannot be opened: the log names it.",
+                "{} letters wait, the oldest since {} (for {}). None is lost",
                 place.letters,
                 local(oldest),
                 age(now.duration_since(oldest)),
             ),
+            "See the lines of RabbitMQ and the shards; if those are well, an office has no inbox or its letter cannot \
+             be opened: the log names it",
         ),
     };
     [shards, letters, partitions(place.partitions_until, local_date(now))]
 }
 
-fn partitions(until: Option<Date>, today: Date) -> Part {
+fn partitions(until: Option<Date>, today: Date) -> Finding {
     const NAME: &str = "partitions";
-    let todo = "A running process makes them two months ahead: look in its log for why it cannot.";
+    let todo = "A running process makes them two months ahead: look in its log for why it cannot";
     match until {
         Some(until) if until > today.saturating_add(SignedDuration::from_hours(24 * PARTITION_DAYS)) => {
-            Part::good(NAME, format!("there for messages of the days before {until}"))
+            Finding::sound(NAME, format!("there for messages of the days before {until}"))
         }
-        Some(until) => Part::look(
-            NAME,
-            format!("there only for messages of the days before {until}; later ones could not be stored. {todo}"),
-        ),
-        None => Part::look(NAME, format!("there are none, so no message can be stored. {todo}")),
+        Some(until) => {
+            let what = format!("there only for messages of the days before {until}; later ones could not be stored");
+            Finding::look(NAME, what, todo)
+        }
+        None => Finding::look(NAME, "there are none, so no message can be stored", todo),
     }
 }
 
 /// Who reads the work queues. Those for what nobody knows are the intake's too.
-fn readers(queues: &[&str], sights: &[InboxSight]) -> Part {
+pub(crate) fn readers(queues: &[&str], sights: &[InboxSight]) -> Finding {
     const NAME: &str = "work queues";
     let mut told = Vec::new();
     let mut unread = Vec::new();
@@ -259,20 +262,17 @@ fn readers(queues: &[&str], sights: &[InboxSight]) -> Part {
         }
     }
     if unread.is_empty() {
-        return Part::good(NAME, told.join("; "));
+        return Finding::sound(NAME, told.join("; "));
     }
-    Part::look(
+    Finding::look(
         NAME,
-        format!(
-            "nobody reads {}; what lies there waits, none is lost. Start a process with the role answering for \
-             answering, with the role intake for the others.",
-            unread.join(", ")
-        ),
+        format!("nobody reads {}; what lies there waits, none is lost", unread.join(", ")),
+        "Start a process with the role answering for answering, with the role intake for the others",
     )
 }
 
 /// The innermost cause in the words of whoever gave it: the rest says what the page says anyway.
-fn cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn cause(error: &dyn std::error::Error) -> String {
     let mut inmost = error;
     while let Some(source) = inmost.source() {
         inmost = source;
@@ -287,11 +287,11 @@ fn since(from: SystemTime, now: SystemTime) -> String {
 }
 
 /// An instant in Vietnam.
-fn local(at: Timestamp) -> String {
+pub(crate) fn local(at: Timestamp) -> String {
     tz::offset(7).to_datetime(at).strftime("%Y-%m-%d %H:%M:%S +07:00").to_string()
 }
 
-fn age(lasted: SignedDuration) -> String {
+pub(crate) fn age(lasted: SignedDuration) -> String {
     let seconds = lasted.as_secs().max(0);
     match seconds {
         0..120 => format!("{seconds} s"),

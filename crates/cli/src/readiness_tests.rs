@@ -21,7 +21,7 @@ fn both(line: &LineState) -> BusState {
 
 #[test]
 fn rabbitmq_that_stands_is_well() {
-    let parts = rabbitmq(&both(&standing()), AT, noon() + Duration::from_secs(90));
+    let parts = rabbitmq(&both(&standing()), AT, noon() + Duration::from_secs(90)).map(Part::from);
     assert!(parts.iter().all(|part| part.mark == Mark::Good), "{parts:?}");
     assert_eq!(parts[0].words, "10.0.0.7:5671 connected, since 2026-11-19 12:00:00 +07:00 (for 90 s)");
 }
@@ -29,7 +29,8 @@ fn rabbitmq_that_stands_is_well() {
 #[test]
 fn rabbitmq_that_is_away_is_named_with_since_when_why_and_what_to_do() {
     let away = LineState { connected: false, trouble: Some(BusError::Away), ..standing() };
-    let [publishing, consuming, blocked] = rabbitmq(&both(&away), AT, noon() + Duration::from_secs(600));
+    let [publishing, consuming, blocked] =
+        rabbitmq(&both(&away), AT, noon() + Duration::from_secs(600)).map(Part::from);
     assert_eq!((publishing.mark, consuming.mark, blocked.mark), (Mark::Bad, Mark::Bad, Mark::Look));
     for part in
         ["10.0.0.7:5671", "12:00:00 +07:00 (for 10 min)", "not connected to RabbitMQ", "none is lost", "Start RabbitMQ"]
@@ -42,7 +43,7 @@ fn rabbitmq_that_is_away_is_named_with_since_when_why_and_what_to_do() {
 fn a_trouble_that_waiting_does_not_mend_says_so() {
     let refused = BusError::Different { name: "xacminh.work.intake".to_owned(), found: "a classic queue".to_owned() };
     let line = LineState { connected: false, trouble: Some(refused), ..standing() };
-    let [publishing, ..] = rabbitmq(&both(&line), AT, noon());
+    let [publishing, ..] = rabbitmq(&both(&line), AT, noon()).map(Part::from);
     assert!(publishing.words.contains("Waiting will not mend this"), "{}", publishing.words);
     assert!(publishing.words.contains("a classic queue"), "{}", publishing.words);
 }
@@ -50,7 +51,7 @@ fn a_trouble_that_waiting_does_not_mend_says_so() {
 #[test]
 fn rabbitmq_short_of_disk_is_looked_at_and_still_ready() {
     let line = LineState { blocked: Some("low on disk".to_owned()), ..standing() };
-    let [publishing, _, blocked] = rabbitmq(&both(&line), AT, noon());
+    let [publishing, _, blocked] = rabbitmq(&both(&line), AT, noon()).map(Part::from);
     assert_eq!((publishing.mark, blocked.mark), (Mark::Good, Mark::Look));
     assert!(blocked.words.contains("low on disk") && blocked.words.contains("disk space"), "{}", blocked.words);
 }
@@ -78,18 +79,18 @@ fn what_the_store_holds_is_judged() {
         oldest_letter: Some(now - SignedDuration::from_secs(60)),
         partitions_until: Some(jiff::civil::date(2027, 2, 1)),
     };
-    assert_eq!(in_place(&well, now).map(|part| part.mark), [Mark::Good; 3]);
+    assert_eq!(in_place(&well, now).map(|found| Part::from(found).mark), [Mark::Good; 3]);
     let ill = Place {
         shards_held: 12,
         letters: 2,
         oldest_letter: Some(now - SignedDuration::from_secs(61)),
         partitions_until: Some(jiff::civil::date(2026, 12, 1)),
     };
-    let parts = in_place(&ill, now);
+    let parts = in_place(&ill, now).map(Part::from);
     assert_eq!(parts.clone().map(|part| part.mark), [Mark::Look; 3]);
     assert!(parts[0].words.starts_with("12 of 16"), "{}", parts[0].words);
     assert!(parts[1].words.contains("since 2026-11-19 11:58:59 +07:00 (for 61 s)"), "{}", parts[1].words);
-    assert_eq!(partitions(None, local_date(now)).mark, Mark::Look);
+    assert_eq!(Part::from(partitions(None, local_date(now))).mark, Mark::Look);
 }
 
 #[test]
@@ -97,10 +98,10 @@ fn a_queue_that_nobody_reads_is_named_with_the_role_it_wants() {
     let queues = ["xacminh.work.intake", "xacminh.work.answering"];
     let read = InboxSight::There { consumers: 2, waiting: 0 };
     assert_eq!(
-        readers(&queues, &[read, read]),
+        Part::from(readers(&queues, &[read, read])),
         Part::good("work queues", "intake 2 readers, 0 waiting; answering 2 readers, 0 waiting")
     );
-    let part = readers(&queues, &[read, InboxSight::There { consumers: 0, waiting: 7 }]);
+    let part = Part::from(readers(&queues, &[read, InboxSight::There { consumers: 0, waiting: 7 }]));
     assert_eq!(part.mark, Mark::Look);
     assert!(part.words.contains("nobody reads answering (7 waiting)"), "{}", part.words);
 }

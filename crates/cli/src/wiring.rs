@@ -1,5 +1,6 @@
 //! From settings to running roles, and an orderly end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use xacminh_trust::key::{KeyRing, MasterKey};
 
 use crate::readiness::{self, Parts};
 use crate::settings::Settings;
+use crate::systemd::{Systemd, Watched};
 
 /// How long a stop may take before what is left is given up (it is stored, or comes again).
 const DRAIN: Duration = Duration::from_secs(20);
@@ -57,11 +59,17 @@ pub(crate) fn keys(settings: &Settings) -> Result<KeyRing> {
     let file = settings.keys.master_file.as_deref().context(
         "keys.master_file is not set; `xacminh keys new FILE` makes a key, XACMINH_KEYS__MASTER_FILE names it",
     )?;
-    let mut ring = KeyRing::new(MasterKey::from_file(file)?);
+    let mut ring = KeyRing::new(key(file)?);
     for older in &settings.keys.older_files {
-        ring = ring.with_older(MasterKey::from_file(older)?)?;
+        ring = ring.with_older(key(older)?)?;
     }
     Ok(ring)
+}
+
+/// A key from its file, or from what systemd handed over.
+fn key(file: &Path) -> Result<MasterKey> {
+    let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| file.starts_with(dir));
+    Ok(if handed_over { MasterKey::from_credential(file)? } else { MasterKey::from_file(file)? })
 }
 
 /// Runs roles until a signal, then drains. Waits for PostgreSQL and RabbitMQ as long as it takes;
@@ -82,6 +90,17 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
     let store_state = readiness::watch_store(store.clone(), stop.clone());
     let (began, core_began) = watch::channel(None::<Core>);
     let (started, roles_started) = watch::channel(CheckState::Starting);
+    let names: Vec<String> = roles.iter().map(|r| format!("{r:?}").to_lowercase()).collect();
+    let names = names.join(",");
+    let watched = Watched {
+        store: store_state.clone(),
+        store_at: store.address().to_owned(),
+        bus: bus.state(),
+        bus_at: rabbitmq_at.clone(),
+        roles: roles_started.clone(),
+        names: names.clone(),
+    };
+    let systemd = Systemd::tell(watched, stop.clone());
     let parts = Parts {
         store: store.clone(),
         store_state: store_state.clone(),
@@ -106,6 +125,7 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
         signal = signal() => {
             signal?;
             tracing::info!("told to stop before PostgreSQL answered");
+            systemd.stopping();
             stop.cancel();
             bus_stop.cancel();
             return end_admin(admin).await;
@@ -125,15 +145,15 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
             Role::Measuring => tasks.spawn(measuring::run(core, settings.measuring.duration(), stop)),
         };
     }
-    let names: Vec<String> = roles.iter().map(|r| format!("{r:?}").to_lowercase()).collect();
     started.send_replace(CheckState::Ready);
-    tracing::info!(roles = names.join(","), version = core.reference().version, "running");
+    tracing::info!(roles = names, version = core.reference().version, "running");
 
     let ended_early = tokio::select! {
         signal = signal() => { signal?; None }
         Some(ended) = tasks.join_next() => Some(ended),
     };
     tracing::info!("stopping: no more is taken, what was taken is finished");
+    systemd.stopping();
     stop.cancel();
     let drained = tokio::time::timeout(DRAIN, async { while tasks.join_next().await.is_some() {} }).await;
     if drained.is_err() {

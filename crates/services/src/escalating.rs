@@ -71,7 +71,10 @@ async fn climb_on(
         };
         match within(worked).await {
             // There may be more.
-            Ok(done) if done > 0 => continue,
+            Ok(requests) if requests > 0 => {
+                tracing::debug!(requests, "a batch of rungs and digests is done");
+                continue;
+            }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "rungs and digests wait; again later"),
         }

@@ -143,6 +143,7 @@ impl<'a> Lane<'a> {
             AbortPoint::BeforePublish.reach();
             let outcomes = self.publisher.publish_all(outgoing).await;
             let mut unknown = false;
+            let mut without_inbox: HashMap<OfficeId, usize> = HashMap::new();
             for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
                 let word = match outcome {
                     Outcome::Confirmed => {
@@ -152,6 +153,7 @@ impl<'a> Lane<'a> {
                     }
                     Outcome::Returned(_) | Outcome::Unfit => {
                         self.put_aside(&waiting);
+                        *without_inbox.entry(waiting.letter.office).or_default() += 1;
                         "no_inbox"
                     }
                     Outcome::Unknown | Outcome::Nacked => {
@@ -160,6 +162,9 @@ impl<'a> Lane<'a> {
                     }
                 };
                 self.count(&waiting, word);
+            }
+            for (office, letters) in without_inbox {
+                tracing::warn!(office.id = %office, letters, "an office has no inbox; its letters wait");
             }
             AbortPoint::BeforeMark.reach();
             self.mark(confirmed).await?;
@@ -176,6 +181,9 @@ impl<'a> Lane<'a> {
     /// Marks what was confirmed, and forgets it only then.
     async fn mark(&mut self, confirmed: &mut Vec<Waiting>) -> Result<(), Error> {
         within(mark_all(self.core, &mut self.conn, confirmed)).await?;
+        if !confirmed.is_empty() {
+            tracing::debug!(letters = confirmed.len(), "a batch of letters has left");
+        }
         for waiting in confirmed.drain(..) {
             if matches!(waiting.place, Place::Delivery(_)) {
                 self.rooms.sent(waiting.letter.office);
@@ -227,7 +235,6 @@ impl<'a> Lane<'a> {
     fn put_aside(&mut self, waiting: &Waiting) {
         let until = Instant::now() + ASIDE;
         let office = waiting.letter.office;
-        tracing::warn!(office.id = %office, "an office has no inbox; its letters wait");
         match waiting.place {
             Place::Delivery(_) => self.rooms.shut(office, until),
             Place::Outbox(_) => {

@@ -8,7 +8,7 @@
 //! Everything of a batch is stored in one transaction: claims, ledger, projection, timers, letters.
 //! The caller acknowledges after the commit, never before.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Batch, BatchConsumer, Delivery};
@@ -55,7 +55,9 @@ async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &Cance
         let error = match within(take(core, queue, &batch.deliveries)).await {
             Ok(()) => {
                 AbortPoint::BeforeAck.reach();
+                let messages = batch.len();
                 acknowledge(batch.ack_all().await);
+                tracing::debug!(queue, messages, "a batch is stored and acknowledged");
                 return;
             }
             Err(error) => error,
@@ -336,9 +338,14 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         core.metrics.observe(request, event, &province_of(&reference, home), reference.calendar_of(home));
     }
     core.metrics.differ(&differences);
+    let mut parked_by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, reason) in parked_now {
-        tracing::warn!(queue, reason, "parked a message");
         core.metrics.parked.with_label_values(&[reason]).inc();
+        *parked_by_reason.entry(reason).or_default() += 1;
+    }
+    // A line a batch: whoever sends thousands of such messages fills no disk.
+    for (reason, messages) in parked_by_reason {
+        tracing::warn!(queue, reason, messages, "parked messages");
     }
     Ok(())
 }

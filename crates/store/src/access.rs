@@ -45,6 +45,16 @@ pub async fn granted(conn: &mut PgConnection) -> Result<Vec<OfficeId>, Error> {
     parsed(&ids)
 }
 
+/// The offices whose last grant is over. Their inboxes stay.
+pub async fn revoked(conn: &mut PgConnection) -> Result<Vec<OfficeId>, Error> {
+    let ids: Vec<String> = query_scalar(
+        "select office_id from office_access group by office_id having bool_and(revoked_at is not null) order by 1",
+    )
+    .fetch_all(conn)
+    .await?;
+    parsed(&ids)
+}
+
 /// The latest grant of an office; none if it never had one.
 pub async fn latest(conn: &mut PgConnection, office: OfficeId) -> Result<Option<Granted>, Error> {
     let row = query(

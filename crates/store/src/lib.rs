@@ -40,6 +40,8 @@ const REACH_LIMIT: Duration = Duration::from_secs(5);
 const PROVE_LIMIT: Duration = Duration::from_secs(2);
 /// How long an orderly end of all connections may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// The schema, a step a file; steps are only ever added.
+pub(crate) static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
 /// The store: a pool of connections to PostgreSQL.
 #[derive(Debug, Clone)]
@@ -128,7 +130,7 @@ impl Store {
     /// Brings the schema up to date; migrations are only ever added.
     pub async fn migrate(&self) -> Result<(), Error> {
         let mut conn = self.conn().await?;
-        sqlx::migrate!().run(&mut *conn).await?;
+        MIGRATIONS.run(&mut *conn).await?;
         Ok(())
     }
 

@@ -44,17 +44,33 @@ pub enum Ending {
 pub struct OwnServers {
     dir: PathBuf,
     servers: Servers,
+    /// What `deploy/private-servers` is told otherwise than by default.
+    told: Vec<(&'static str, String)>,
     open: bool,
 }
 
 impl OwnServers {
     /// Starts them, which takes some seconds. The name is for whoever looks; it need not be unique.
     pub async fn start(test_name: &str) -> Result<Self> {
+        Self::start_told(test_name, Vec::new()).await
+    }
+
+    /// The same with a RabbitMQ that is set up badly: so many open files, and messages of so many bytes.
+    pub async fn start_with_limits(test_name: &str, open_files: u32, message_size: u32) -> Result<Self> {
+        let told = vec![
+            ("XACMINH_SERVERS_OPEN_FILES", open_files.to_string()),
+            ("XACMINH_SERVERS_MESSAGE_SIZE", message_size.to_string()),
+        ];
+        Self::start_told(test_name, told).await
+    }
+
+    async fn start_told(test_name: &str, told: Vec<(&'static str, String)>) -> Result<Self> {
         let dir = workspace().join("target/own-servers").join(format!("{test_name}-{}", random_text(6)));
         // From here on there is something to end, whatever fails.
         let mut own = Self {
             servers: Servers { pg_url: String::new(), amqp_url: String::new(), mgmt_url: String::new() },
             dir,
+            told,
             open: true,
         };
         own.call(&["start"]).await.context("a test needs servers of its own")?;
@@ -130,8 +146,8 @@ impl OwnServers {
     }
 
     async fn call(&self, args: &[&'static str]) -> Result<()> {
-        let (dir, args) = (self.dir.clone(), args.to_vec());
-        spawn_blocking(move || private_servers(&dir, &args, &NOT_OURS)).await?
+        let (dir, args, told) = (self.dir.clone(), args.to_vec(), self.told.clone());
+        spawn_blocking(move || private_servers(&dir, &args, &NOT_OURS, &told)).await?
     }
 }
 
@@ -147,7 +163,7 @@ impl Drop for OwnServers {
 }
 
 fn end(dir: &Path) -> Result<()> {
-    private_servers(dir, &["stop"], &NOT_OURS)?;
+    private_servers(dir, &["stop"], &NOT_OURS, &[])?;
     Ok(std::fs::remove_dir_all(dir)?)
 }
 
@@ -156,13 +172,14 @@ pub(crate) fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Runs `deploy/private-servers` on a directory, without these variables.
-pub(crate) fn private_servers(dir: &Path, args: &[&str], without: &[&str]) -> Result<()> {
+/// Runs `deploy/private-servers` on a directory, without some variables and with others.
+pub(crate) fn private_servers(dir: &Path, args: &[&str], without: &[&str], with: &[(&str, String)]) -> Result<()> {
     let mut command = Command::new(workspace().join("deploy/private-servers"));
     command.arg(args[0]).arg(dir).args(&args[1..]);
     for name in without {
         command.env_remove(name);
     }
+    command.envs(with.iter().map(|(name, value)| (name, value)));
     let output = command.output().context("deploy/private-servers could not be run")?;
     ensure!(
         output.status.success(),

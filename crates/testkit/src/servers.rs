@@ -43,7 +43,7 @@ impl Servers {
         let dir = workspace().join("target/test-servers");
         // The script locks the directory, so that two processes do not start two of each. It heeds
         // the variables that name servers to be used instead.
-        private_servers(&dir, &["start"], &[]).context("no servers to test with")?;
+        private_servers(&dir, &["start"], &[], &[]).context("no servers to test with")?;
         Self::written_in(&dir)
     }
 

@@ -31,6 +31,10 @@ pub(crate) type Secret = Box<Zeroizing<[u8; 32]>>;
 /// More than a key file can hold, so that a wrong path does not read a whole disk.
 const FILE_LIMIT: u16 = 1024;
 
+/// Permission bits that a key file must not have: anything for its group or for others.
+const OPEN_TO_OTHERS: u32 = 0o077;
+const GROUP_READS: u32 = 0o040;
+
 /// The public name of a master key: 8 hex digits derived from it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; 4]);
@@ -77,10 +81,21 @@ impl MasterKey {
     /// Reads a key file: base64 of 32 bytes and a newline. On Unix a file that its group or others
     /// can read or write is refused.
     pub fn from_file(path: &Path) -> Result<Self, Error> {
+        Self::read(path, OPEN_TO_OTHERS)
+    }
+
+    /// The same for a file that systemd handed over as a credential. It lets one user read the file
+    /// by an access list where the file system has these, and the list's mask then stands in the
+    /// bits of the group: they may say "read". Others may not, and nobody may write.
+    pub fn from_credential(path: &Path) -> Result<Self, Error> {
+        Self::read(path, OPEN_TO_OTHERS & !GROUP_READS)
+    }
+
+    fn read(path: &Path, refused: u32) -> Result<Self, Error> {
         let unreadable = |cause| Error::KeyUnreadable { path: path.to_owned(), cause };
         let file = File::open(path).map_err(unreadable)?;
         // The opened file is asked, not the path, which may have changed in between.
-        refuse_exposed(path, &file)?;
+        refuse_exposed(path, &file, refused)?;
         let mut text = Zeroizing::new(String::with_capacity(FILE_LIMIT.into()));
         match file.take(FILE_LIMIT.into()).read_to_string(&mut text) {
             Ok(_) => {}
@@ -223,15 +238,15 @@ fn derive(secret: &Secret, label: &str) -> Secret {
 }
 
 #[cfg(unix)]
-fn refuse_exposed(path: &Path, file: &File) -> Result<(), Error> {
+fn refuse_exposed(path: &Path, file: &File, refused: u32) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     let metadata = file.metadata().map_err(|cause| Error::KeyUnreadable { path: path.to_owned(), cause })?;
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o077 == 0 { Ok(()) } else { Err(Error::KeyExposed { path: path.to_owned(), mode }) }
+    if mode & refused == 0 { Ok(()) } else { Err(Error::KeyExposed { path: path.to_owned(), mode }) }
 }
 
 #[cfg(not(unix))]
-fn refuse_exposed(_: &Path, _: &File) -> Result<(), Error> {
+fn refuse_exposed(_: &Path, _: &File, _: u32) -> Result<(), Error> {
     Ok(())
 }
 
@@ -295,6 +310,10 @@ mod tests {
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
         MasterKey::from_file(&path).unwrap();
+        for (mode, taken) in [(0o400, true), (0o440, true), (0o460, false), (0o444, false), (0o402, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(MasterKey::from_credential(&path).is_ok(), taken, "{mode:o} as a credential");
+        }
     }
 
     #[test]

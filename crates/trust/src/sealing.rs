@@ -120,6 +120,13 @@ impl KeyRing {
         Ok(blob)
     }
 
+    /// The data key of a blob, whatever it was sealed for: whether the keys at hand will do, without
+    /// a look at what is in it.
+    pub fn unwrap_blob(&self, blob: &[u8]) -> Result<DataKey, Error> {
+        let (wrapped, _) = blob.split_at_checked(WRAPPED).ok_or(Error::Format)?;
+        self.unwrap_key(wrapped)
+    }
+
     /// Opens a blob that was sealed for this context.
     pub fn open(&self, context: &[u8], blob: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let (wrapped, sealed) = blob.split_at_checked(WRAPPED).ok_or(Error::Format)?;

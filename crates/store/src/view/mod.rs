@@ -1,5 +1,6 @@
 //! Questions that span requests. Read-only, on the projection and the small hot tables.
 
+pub mod installation;
 pub mod lag;
 pub mod late;
 pub mod office;

@@ -1,0 +1,124 @@
+//! Does a program of the release before find on today's schema what it expects? In an upgrade the schema
+//! goes first, so for a while such programs write to it.
+//!
+//! `schema_of_the_release_before.txt` is what that release was built on, a line a column. Each must still
+//! be there with its type; what came since must not ask such a program for anything. A release replaces
+//! the file: run this test with `XACMINH_TEST_WRITE_SCHEMA` set, and take what contracts out of it with
+//! the reason in the step (`crates/store/tests/migrations.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use xacminh_store::Store;
+use xacminh_testkit::World;
+
+/// A column: its type, and whether a row that does not name it is refused.
+const COLUMNS: &str = "select concat_ws(' ', 'column', table_name, column_name, replace(data_type, ' ', '_'),
+        case when is_nullable = 'NO' and column_default is null and is_identity = 'NO' then 'needed' else 'may_be_left' end)
+    from information_schema.columns join information_schema.tables using (table_schema, table_name)
+    where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> '_sqlx_migrations'
+        and table_name !~ '_[0-9]{6}$'
+    order by table_name, column_name";
+/// What else a row must satisfy: checks, keys, references, unique indexes.
+const DEMANDS: &str = "select concat_ws(' ', 'demand', of, said) from (
+        select conrelid::regclass::text as of, pg_get_constraintdef(oid) as said from pg_constraint
+            where connamespace = 'public'::regnamespace and contype in ('c', 'f', 'x')
+        union all select indrelid::regclass::text, regexp_replace(pg_get_indexdef(indexrelid), '^.* USING ', 'unique ')
+            from pg_index join pg_class c on c.oid = indexrelid
+            where indisunique and c.relnamespace = 'public'::regnamespace) d
+    where of <> '_sqlx_migrations' and of !~ '_[0-9]{6}$' order by 1";
+
+/// Table and column, then type and need.
+fn columns(lines: &[String]) -> BTreeMap<(&str, &str), (&str, &str)> {
+    let mut columns = BTreeMap::new();
+    for line in lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let ["column", table, column, kind, need] = words[..] {
+            columns.insert((table, column), (kind, need));
+        }
+    }
+    columns
+}
+
+/// What a program of before would stumble over.
+fn stumbles(before: &[String], now: &[String]) -> Vec<String> {
+    let (old, new) = (columns(before), columns(now));
+    let tables: BTreeSet<&str> = old.keys().map(|(table, _)| *table).collect();
+    let mut found = Vec::new();
+    for ((table, column), (kind, need)) in &old {
+        match new.get(&(*table, *column)) {
+            None => found.push(format!("{table}.{column} is gone")),
+            Some((other, _)) if other != kind => found.push(format!("{table}.{column} was {kind} and is {other}")),
+            Some((_, "needed")) if *need != "needed" => found.push(format!("{table}.{column} is needed now")),
+            Some(_) => {}
+        }
+    }
+    for ((table, column), (_, need)) in &new {
+        if tables.contains(table) && !old.contains_key(&(*table, *column)) && *need == "needed" {
+            found.push(format!("{table}.{column} is new and needed"));
+        }
+    }
+    // A demand on a table of before that was not made then.
+    let is_demand = |line: &&String| line.starts_with("demand ");
+    let made: BTreeSet<&String> = before.iter().filter(is_demand).collect();
+    for demand in now.iter().filter(is_demand).filter(|demand| !made.contains(demand)) {
+        if demand.split(' ').nth(1).is_some_and(|table| tables.contains(table)) {
+            found.push(format!("new: {demand}"));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_schema_has_all_that_the_release_before_expects() -> Result<()> {
+    let world = World::new("schema").await?;
+    let store = Store::connect(&world.pg_url(), 1)?;
+    store.migrate().await?;
+    store.close().await;
+    let mut now = world.rows(COLUMNS).await?;
+    now.extend(world.rows(DEMANDS).await?);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("broker/schema_of_the_release_before.txt");
+    if std::env::var_os("XACMINH_TEST_WRITE_SCHEMA").is_some() {
+        std::fs::write(&file, now.join("\n") + "\n")?;
+    }
+    let before: Vec<String> = std::fs::read_to_string(&file)?.lines().map(ToOwned::to_owned).collect();
+    ensure!(before.len() > 100, "{} is not a schema", file.display());
+    let found = stumbles(&before, &now);
+    ensure!(found.is_empty(), "a program of the release before would stumble over: {found:#?}");
+    world.close().await
+}
+
+#[test]
+fn what_is_taken_away_or_asked_for_is_seen() {
+    let lines = |of: &[&str]| of.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    let before = lines(&[
+        "column parked at timestamptz needed",
+        "column parked reason text may_be_left",
+        "demand parked CHECK ((at > 0))",
+    ]);
+    let seen = |now: &[&str]| stumbles(&before, &lines(now)).len();
+    let (at, reason, check) = (
+        "column parked at timestamptz needed",
+        "column parked reason text may_be_left",
+        "demand parked CHECK ((at > 0))",
+    );
+    assert_eq!(seen(&[at, reason, check]), 0);
+    assert_eq!(
+        seen(&[
+            at,
+            reason,
+            check,
+            "column parked new text may_be_left",
+            "column other id uuid needed",
+            "demand other CHECK ((a b))"
+        ]),
+        0
+    );
+    assert_eq!(seen(&["column parked at timestamptz may_be_left", reason]), 0, "asking for less");
+    assert_eq!(seen(&[at, check]), 1);
+    assert_eq!(seen(&["column parked at bigint needed", reason]), 1);
+    assert_eq!(seen(&[at, "column parked reason text needed"]), 1);
+    assert_eq!(seen(&[at, reason, "column parked new text needed"]), 1);
+    assert_eq!(seen(&[at, reason, "demand parked unique btree (at, reason)"]), 1);
+}
