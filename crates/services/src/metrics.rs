@@ -41,6 +41,17 @@ impl Dependency {
     }
 }
 
+/// A gauge that is on the page only once it was set: of a process that does not measure, 0 would be
+/// a figure, and a wrong one.
+#[derive(Clone)]
+pub(crate) struct Measured(IntGaugeVec);
+
+impl Measured {
+    pub(crate) fn set(&self, value: i64) {
+        self.0.with_label_values::<&str>(&[]).set(value);
+    }
+}
+
 /// All counters, gauges and histograms. A clone is another handle to the same ones.
 #[derive(Clone)]
 pub struct Metrics {
@@ -57,17 +68,17 @@ pub struct Metrics {
     pub(crate) overdue: IntGaugeVec,
     pub(crate) unheard: IntGaugeVec,
     pub(crate) oldest: Ages,
-    pub(crate) outbox: IntGauge,
-    pub(crate) waiting: IntGauge,
-    pub(crate) in_flight: IntGauge,
+    pub(crate) outbox: Measured,
+    pub(crate) waiting: Measured,
+    pub(crate) in_flight: Measured,
     pub(crate) outbox_age: Ages,
-    pub(crate) parked_now: IntGauge,
+    pub(crate) parked_now: Measured,
     pub(crate) escalating_overdue: Ages,
-    pub(crate) shards_held: IntGauge,
+    pub(crate) shards_held: Measured,
     pub(crate) work_messages: IntGaugeVec,
     pub(crate) work_readers: IntGaugeVec,
-    pub(crate) calendar_days: IntGauge,
-    pub(crate) partition_days: IntGauge,
+    pub(crate) calendar_days: Measured,
+    pub(crate) partition_days: Measured,
     pub(crate) measurings: IntCounter,
     dependency_up: IntGaugeVec,
     blocked: IntGauge,
@@ -94,6 +105,7 @@ impl Metrics {
             registry.register(Box::new(made.clone()))?;
             Ok::<_, prometheus::Error>(made)
         };
+        let measured = |name: &str, help: &str| gauges(name, help, &[]).map(Measured);
         let plain = |name: &str, help: &str| {
             let made = IntCounter::new(name, help)?;
             registry.register(Box::new(made.clone()))?;
@@ -145,21 +157,21 @@ impl Metrics {
                 "Requests in life sent in without a look-up.",
                 &["province"],
             )?,
-            outbox: gauge("xacminh_outbox_letters", "Messages waiting to leave.")?,
-            waiting: gauge("xacminh_deliveries_waiting", "Requests not yet in their home offices' inboxes.")?,
-            in_flight: gauge("xacminh_deliveries_in_flight", "Requests sent and not confirmed by H's system.")?,
+            outbox: measured("xacminh_outbox_letters", "Messages waiting to leave.")?,
+            waiting: measured("xacminh_deliveries_waiting", "Requests not yet in their home offices' inboxes.")?,
+            in_flight: measured("xacminh_deliveries_in_flight", "Requests sent and not confirmed by H's system.")?,
             outbox_age: ages("xacminh_outbox_oldest_age_seconds", "Age of the oldest message waiting to leave.", &[])?,
-            parked_now: gauge("xacminh_parked", "Messages parked.")?,
+            parked_now: measured("xacminh_parked", "Messages parked.")?,
             escalating_overdue: ages(
                 "xacminh_escalating_overdue_seconds",
                 "How long the earliest rung or notice has been due and is not done.",
                 &[],
             )?,
-            shards_held: gauge("xacminh_relay_shards_held", "Shards of the outbox that some relay holds.")?,
+            shards_held: measured("xacminh_relay_shards_held", "Shards of the outbox that some relay holds.")?,
             work_messages: gauges("xacminh_work_queue_messages", "Messages that wait in a work queue.", &["queue"])?,
             work_readers: gauges("xacminh_work_queue_readers", "Readers of a work queue.", &["queue"])?,
-            calendar_days: gauge("xacminh_calendar_days_ahead", "Days ahead that stand in the calendar for good.")?,
-            partition_days: gauge("xacminh_partitions_days_ahead", "Days ahead whose messages can be stored.")?,
+            calendar_days: measured("xacminh_calendar_days_ahead", "Days ahead that stand in the calendar for good.")?,
+            partition_days: measured("xacminh_partitions_days_ahead", "Days ahead whose messages can be stored.")?,
             measurings: plain("xacminh_measurings_total", "How often the gauges were set from the store.")?,
             dependency_up: gauges("xacminh_dependency_up", "Whether what is needed can be used.", &["dependency"])?,
             blocked: gauge("xacminh_rabbitmq_blocked", "Whether RabbitMQ takes no messages.")?,
@@ -279,6 +291,11 @@ mod tests {
             m.work_messages.with_label_values(&[queue]).set(1);
             m.work_readers.with_label_values(&[queue]).set(1);
         }
+        for gauge in [&m.outbox, &m.waiting, &m.in_flight, &m.parked_now, &m.shards_held] {
+            gauge.set(1);
+        }
+        m.calendar_days.set(1);
+        m.partition_days.set(1);
         let mut oldest = Vec::new();
         for age in [&m.outbox_age, &m.escalating_overdue] {
             age.set(&Clock::System, vec![(Vec::new(), None)]);
@@ -310,6 +327,14 @@ mod tests {
         assert!(series > PROVINCES * Segment::ALL.len() * 2 * BUCKETS.len(), "{series}: the histograms are in it");
         assert!(series < MOST_SERIES, "{series}");
         assert!(!text.contains("office="), "offices have a page of their own");
+    }
+
+    #[test]
+    fn a_process_that_does_not_measure_gives_no_gauge_of_the_store() {
+        let names: Vec<String> =
+            Metrics::new().unwrap().registry().gather().iter().map(|family| family.name().to_owned()).collect();
+        let of_its_own = |name: &String| name.ends_with("_total") || name == "xacminh_rabbitmq_blocked";
+        assert!(names.iter().all(of_its_own), "{names:?}");
     }
 
     /// Metrics by name with the labels of each.
