@@ -24,7 +24,7 @@ test: ## everything, on real servers that it starts itself
 bench: ## lives a second beside a bare relay, on a quiet machine (OFFICES=600 PAIRS=3 SECONDS=20)
 	@deploy/bench $(BENCH_ARGS)
 
-check: ## form: fmt, clippy, docs, who may depend on what, schemas, scripts, units
+check: ## form: fmt, clippy, docs, who may depend on what, schemas, alert rules, scripts, units
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
@@ -33,6 +33,9 @@ check: ## form: fmt, clippy, docs, who may depend on what, schemas, scripts, uni
 	cargo run --quiet --locked -p xacminh-contract --example schemas -- check
 	@command -v python3 >/dev/null || deploy/install-servers --with-pika
 	python3 data/derive-offices.py --check
+	@command -v promtool >/dev/null || deploy/install-servers --with-prometheus
+	promtool check config deploy/prometheus/prometheus.yml
+	promtool test rules deploy/prometheus/tests/*.yml
 	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit deploy/bench deploy/check-units
 	@deploy/check-units
 

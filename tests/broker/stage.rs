@@ -122,8 +122,8 @@ impl Stage {
             if copy == 0 {
                 tasks.spawn(intake::run(core.clone(), bus.clone(), stop.clone()));
                 tasks.spawn(answering::run(core.clone(), bus.clone(), stop.clone()));
-                tasks.spawn(relay::run(core.clone(), bus, LOOK, stop.clone()));
-                tasks.spawn(measuring::run(core, Duration::from_secs(1), stop.clone()));
+                tasks.spawn(relay::run(core.clone(), bus.clone(), LOOK, stop.clone()));
+                tasks.spawn(measuring::run(core, bus, Duration::from_secs(1), stop.clone()));
             }
         }
         self.running = Some(Running { stop, bus_stop, tasks });

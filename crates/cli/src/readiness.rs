@@ -15,7 +15,7 @@ use xacminh_console::health::CheckState;
 use xacminh_console::parts::Part;
 use xacminh_domain::Date;
 use xacminh_domain::calendar::local_date;
-use xacminh_services::Core;
+use xacminh_services::{Core, Dependency, Metrics};
 use xacminh_store::Store;
 use xacminh_store::outbox::SHARDS;
 use xacminh_store::view::readiness::{self, Place};
@@ -85,6 +85,33 @@ pub(crate) fn check<T: Clone + Send + Sync + 'static>(
         }
     });
     receiver
+}
+
+/// Keeps the gauges of what this process needs, whatever roles it has.
+pub(crate) fn count(metrics: &Metrics, mut store: watch::Receiver<StoreState>, mut bus: watch::Receiver<BusState>) {
+    let of_store = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            let state = store.borrow_and_update().state;
+            // Not asked yet is not away.
+            of_store.dependency(Dependency::Postgresql, state != CheckState::Failing);
+            if store.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    let of_bus = metrics.clone();
+    tokio::spawn(async move {
+        loop {
+            let BusState { publishing, consuming } = bus.borrow_and_update().clone();
+            of_bus.dependency(Dependency::RabbitmqPublish, publishing.connected);
+            of_bus.dependency(Dependency::RabbitmqConsume, consuming.connected);
+            of_bus.rabbitmq_blocked(publishing.connected && publishing.blocked.is_some());
+            if bus.changed().await.is_err() {
+                return;
+            }
+        }
+    });
 }
 
 /// Whether RabbitMQ can be used, both ways.

@@ -41,6 +41,18 @@ pub(crate) enum Role {
     Measuring,
 }
 
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Answering => "answering",
+            Self::Relay => "relay",
+            Self::Escalating => "escalating",
+            Self::Measuring => "measuring",
+        }
+    }
+}
+
 /// The store that the settings name.
 pub(crate) fn store(settings: &Settings) -> Result<Store> {
     Ok(Store::connect(&settings.postgresql.url()?, settings.postgresql.connections)?)
@@ -88,10 +100,14 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
     let bus = Bus::connect(&BusSettings::new(rabbitmq_url, "xacminh"), &bus_stop)?;
 
     let store_state = readiness::watch_store(store.clone(), stop.clone());
+    readiness::count(&metrics, store_state.clone(), bus.state());
+    let told = metrics.clone();
+    for role in roles {
+        told.role(role.as_str(), false);
+    }
     let (began, core_began) = watch::channel(None::<Core>);
     let (started, roles_started) = watch::channel(CheckState::Starting);
-    let names: Vec<String> = roles.iter().map(|r| format!("{r:?}").to_lowercase()).collect();
-    let names = names.join(",");
+    let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     let watched = Watched {
         store: store_state.clone(),
         store_at: store.address().to_owned(),
@@ -142,8 +158,11 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
             Role::Answering => tasks.spawn(answering::run(core, bus, stop)),
             Role::Relay => tasks.spawn(relay::run(core, bus, settings.sending_again.duration(), stop)),
             Role::Escalating => tasks.spawn(escalating::run(core, bus, settings.escalating.duration(), stop)),
-            Role::Measuring => tasks.spawn(measuring::run(core, settings.measuring.duration(), stop)),
+            Role::Measuring => tasks.spawn(measuring::run(core, bus, settings.measuring.duration(), stop)),
         };
+    }
+    for role in roles {
+        told.role(role.as_str(), true);
     }
     started.send_replace(CheckState::Ready);
     tracing::info!(roles = names, version = core.reference().version, "running");

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod abort_point;
+mod ages;
 pub mod answering;
 mod composing;
 mod core;
@@ -29,5 +30,5 @@ mod within;
 pub use abort_point::AbortPoint;
 pub use core::Core;
 pub use error::Error;
-pub use metrics::Metrics;
+pub use metrics::{Dependency, Metrics};
 pub use offices::{FRESH_FOR, OfficePage};

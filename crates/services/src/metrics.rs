@@ -1,14 +1,57 @@
 //! What is counted. Labels are provinces and closed lists, never an office, never a person.
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use xacminh_contract::envelope::{ANSWER_DELIVER, NOTICE, RECEIPT, RECONCILE_RESULT, REQUEST_DELIVER};
 use xacminh_contract::reconcile::{Difference, Healing};
+use xacminh_contract::refusal::RefusalCode;
 use xacminh_domain::calendar::Calendar;
 use xacminh_domain::lag::{self, Segment};
 use xacminh_domain::request::{Event, Request};
 
+use crate::ages::Ages;
+
 /// From a tenth of a second to a month: transport at one end, silence at the other.
 const BUCKETS: [f64; 12] =
     [0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 14_400.0, 28_800.0, 86_400.0, 172_800.0, 604_800.0, 2_592_000.0];
+
+/// Why messages are parked, as `xacminh_parked_total` has it.
+const PARKED: [&str; 4] = ["no_sender", "sender_unknown", "inbox_gave_up", "not_processed"];
+
+/// What a process cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    /// PostgreSQL.
+    Postgresql,
+    /// The connection that messages leave by.
+    RabbitmqPublish,
+    /// The connection that they come in by.
+    RabbitmqConsume,
+}
+
+impl Dependency {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Postgresql, Self::RabbitmqPublish, Self::RabbitmqConsume];
+
+    /// The word for it in a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgresql => "postgresql",
+            Self::RabbitmqPublish => "rabbitmq_publish",
+            Self::RabbitmqConsume => "rabbitmq_consume",
+        }
+    }
+}
+
+/// A gauge that is on the page only once it was set: of a process that does not measure, 0 would be
+/// a figure, and a wrong one.
+#[derive(Clone)]
+pub(crate) struct Measured(IntGaugeVec);
+
+impl Measured {
+    pub(crate) fn set(&self, value: i64) {
+        self.0.with_label_values::<&str>(&[]).set(value);
+    }
+}
 
 /// All counters, gauges and histograms. A clone is another handle to the same ones.
 #[derive(Clone)]
@@ -22,16 +65,27 @@ pub struct Metrics {
     pub(crate) redelivered: IntCounter,
     pub(crate) rungs: IntCounterVec,
     reconciled: IntCounterVec,
-    pub(crate) unhealed: IntGauge,
+    pub(crate) unhealed: Measured,
     pub(crate) lookup_pending: IntGaugeVec,
     pub(crate) open: IntGaugeVec,
     pub(crate) overdue: IntGaugeVec,
-    pub(crate) oldest: IntGaugeVec,
-    pub(crate) outbox: IntGauge,
-    pub(crate) waiting: IntGauge,
-    pub(crate) in_flight: IntGauge,
-    pub(crate) outbox_age: IntGauge,
-    pub(crate) parked_now: IntGauge,
+    pub(crate) unheard: IntGaugeVec,
+    pub(crate) oldest: Ages,
+    pub(crate) outbox: Measured,
+    pub(crate) waiting: Measured,
+    pub(crate) in_flight: Measured,
+    pub(crate) outbox_age: Ages,
+    pub(crate) parked_now: Measured,
+    pub(crate) escalating_overdue: Ages,
+    pub(crate) shards_held: Measured,
+    pub(crate) work_messages: IntGaugeVec,
+    pub(crate) work_readers: IntGaugeVec,
+    pub(crate) calendar_days: Measured,
+    pub(crate) partition_days: Measured,
+    pub(crate) measurings: IntCounter,
+    dependency_up: IntGaugeVec,
+    blocked: IntGauge,
+    role_running: IntGaugeVec,
     lag: HistogramVec,
 }
 
@@ -54,23 +108,24 @@ impl Metrics {
             registry.register(Box::new(made.clone()))?;
             Ok::<_, prometheus::Error>(made)
         };
-        let sent_again = IntCounter::new(
-            "xacminh_sent_again_total",
-            "Requests sent again because the home office's system took them and never confirmed.",
-        )?;
-        registry.register(Box::new(sent_again.clone()))?;
-        let redelivered = IntCounter::new(
-            "xacminh_redelivered_total",
-            "Commands that RabbitMQ gave again because whoever had them did not acknowledge.",
-        )?;
-        registry.register(Box::new(redelivered.clone()))?;
+        let measured = |name: &str, help: &str| gauges(name, help, &[]).map(Measured);
+        let plain = |name: &str, help: &str| {
+            let made = IntCounter::new(name, help)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok::<_, prometheus::Error>(made)
+        };
+        let ages = |name: &str, help: &str, labels: &[&str]| {
+            let made = Ages::new(name, help, labels)?;
+            registry.register(Box::new(made.clone()))?;
+            Ok::<_, prometheus::Error>(made)
+        };
         let lag = HistogramVec::new(
             HistogramOpts::new("xacminh_lag_seconds", "Time a request spent in a segment of its way, by H's province.")
                 .buckets(BUCKETS.to_vec()),
             &["segment", "province", "time"],
         )?;
         registry.register(Box::new(lag.clone()))?;
-        Ok(Self {
+        let made = Self {
             commands: counter("xacminh_commands_total", "Commands taken, by type and outcome.", &["type", "outcome"])?,
             refused: counter("xacminh_refusals_total", "Commands refused, by code.", &["code"])?,
             parked: counter("xacminh_parked_total", "Messages parked, by reason.", &["reason"])?,
@@ -79,21 +134,32 @@ impl Metrics {
                 "Messages to offices, by type and outcome.",
                 &["type", "outcome"],
             )?,
-            sent_again,
-            redelivered,
             reconciled: counter(
                 "xacminh_reconcile_differences_total",
                 "Differences that offices' reports of a day showed, by kind and what became of them.",
                 &["difference", "healing"],
             )?,
-            unhealed: gauge(
+            unhealed: measured(
                 "xacminh_reconcile_unhealed",
                 "Differences of the last days that sending again cannot mend, or did not.",
+            )?,
+            sent_again: plain(
+                "xacminh_sent_again_total",
+                "Requests sent again because the home office's system took them and never confirmed.",
+            )?,
+            redelivered: plain(
+                "xacminh_redelivered_total",
+                "Commands that RabbitMQ gave again because whoever had them did not acknowledge.",
             )?,
             rungs: counter("xacminh_rungs_total", "Rungs that fired.", &["trigger", "rung"])?,
             open: gauges("xacminh_requests_open", "Requests in life.", &["province", "state"])?,
             overdue: gauges("xacminh_requests_overdue", "Requests beyond their answer due.", &["province"])?,
-            oldest: gauges(
+            unheard: gauges(
+                "xacminh_offices_unheard",
+                "Offices whose systems let a request wait until its clock started by itself.",
+                &["province", "cause"],
+            )?,
+            oldest: ages(
                 "xacminh_requests_oldest_age_seconds",
                 "Age of the oldest request in life.",
                 &["province", "state"],
@@ -103,14 +169,54 @@ impl Metrics {
                 "Requests in life sent in without a look-up.",
                 &["province"],
             )?,
-            outbox: gauge("xacminh_outbox_letters", "Messages waiting to leave.")?,
-            waiting: gauge("xacminh_deliveries_waiting", "Requests not yet in their home offices' inboxes.")?,
-            in_flight: gauge("xacminh_deliveries_in_flight", "Requests sent and not confirmed by H's system.")?,
-            outbox_age: gauge("xacminh_outbox_oldest_age_seconds", "Age of the oldest message waiting to leave.")?,
-            parked_now: gauge("xacminh_parked", "Messages parked.")?,
+            outbox: measured("xacminh_outbox_letters", "Messages waiting to leave.")?,
+            waiting: measured("xacminh_deliveries_waiting", "Requests not yet in their home offices' inboxes.")?,
+            in_flight: measured("xacminh_deliveries_in_flight", "Requests sent and not confirmed by H's system.")?,
+            outbox_age: ages("xacminh_outbox_oldest_age_seconds", "Age of the oldest message waiting to leave.", &[])?,
+            parked_now: measured("xacminh_parked", "Messages parked.")?,
+            escalating_overdue: ages(
+                "xacminh_escalating_overdue_seconds",
+                "How long the earliest rung or notice has been due and is not done.",
+                &[],
+            )?,
+            shards_held: measured("xacminh_relay_shards_held", "Shards of the outbox that some relay holds.")?,
+            work_messages: gauges("xacminh_work_queue_messages", "Messages that wait in a work queue.", &["queue"])?,
+            work_readers: gauges("xacminh_work_queue_readers", "Readers of a work queue.", &["queue"])?,
+            calendar_days: measured("xacminh_calendar_days_ahead", "Days ahead that stand in the calendar for good.")?,
+            partition_days: measured("xacminh_partitions_days_ahead", "Days ahead whose messages can be stored.")?,
+            measurings: plain("xacminh_measurings_total", "How often the gauges were set from the store.")?,
+            dependency_up: gauges("xacminh_dependency_up", "Whether what is needed can be used.", &["dependency"])?,
+            blocked: gauge("xacminh_rabbitmq_blocked", "Whether RabbitMQ takes no messages.")?,
+            role_running: gauges("xacminh_role_running", "Whether a role of this process has begun.", &["role"])?,
             lag,
             registry,
-        })
+        };
+        // Counters that alerts look at begin at 0: whatever comes first is then an increase.
+        for code in RefusalCode::ALL {
+            made.refused.with_label_values(&[code.as_str()]);
+        }
+        for reason in PARKED {
+            made.parked.with_label_values(&[reason]);
+        }
+        for of in [RECEIPT, REQUEST_DELIVER, ANSWER_DELIVER, NOTICE, RECONCILE_RESULT] {
+            made.letters.with_label_values(&[of, "no_inbox"]);
+        }
+        Ok(made)
+    }
+
+    /// Notes whether something that is needed can be used.
+    pub fn dependency(&self, of: Dependency, up: bool) {
+        self.dependency_up.with_label_values(&[of.as_str()]).set(up.into());
+    }
+
+    /// Notes whether RabbitMQ takes no messages, though it is connected.
+    pub fn rabbitmq_blocked(&self, blocked: bool) {
+        self.blocked.set(blocked.into());
+    }
+
+    /// Notes whether a role of this process has begun, or still waits for PostgreSQL.
+    pub fn role(&self, name: &str, running: bool) {
+        self.role_running.with_label_values(&[name]).set(running.into());
     }
 
     /// Where all are registered.
@@ -156,8 +262,8 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use prometheus::core::Collector;
-    use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, RECONCILE_RESULT, REQUEST_DELIVER};
-    use xacminh_contract::refusal::RefusalCode;
+    use xacminh_clock::Clock;
+    use xacminh_contract::envelope::CommandType;
     use xacminh_domain::request::State;
     use xacminh_domain::rules::Trigger;
 
@@ -181,7 +287,7 @@ mod tests {
         for code in RefusalCode::ALL {
             m.refused.with_label_values(&[code.as_str()]).inc();
         }
-        for reason in ["no_sender", "sender_unknown", "inbox_gave_up", "not_processed"] {
+        for reason in PARKED {
             m.parked.with_label_values(&[reason]).inc();
         }
         for difference in
@@ -203,10 +309,33 @@ mod tests {
                 m.rungs.with_label_values(&[trigger.as_str(), &rung.to_string()]).inc();
             }
         }
+        for of in Dependency::ALL {
+            m.dependency(of, true);
+        }
+        for role in ["intake", "answering", "relay", "escalating", "measuring"] {
+            m.role(role, true);
+        }
+        for queue in xacminh_bus::WORK_QUEUES {
+            m.work_messages.with_label_values(&[queue]).set(1);
+            m.work_readers.with_label_values(&[queue]).set(1);
+        }
+        for gauge in [&m.outbox, &m.waiting, &m.in_flight, &m.parked_now, &m.shards_held] {
+            gauge.set(1);
+        }
+        m.unhealed.set(1);
+        m.calendar_days.set(1);
+        m.partition_days.set(1);
+        let mut oldest = Vec::new();
+        for age in [&m.outbox_age, &m.escalating_overdue] {
+            age.set(&Clock::System, vec![(Vec::new(), None)]);
+        }
         for province in (0..PROVINCES).map(|n| format!("{n:02}")) {
             for state in State::ALL {
                 m.open.with_label_values(&[province.as_str(), state.as_str()]).set(1);
-                m.oldest.with_label_values(&[province.as_str(), state.as_str()]).set(1);
+                oldest.push((vec![province.clone(), state.as_str().to_owned()], None));
+            }
+            for cause in ["not_connected", "not_confirmed"] {
+                m.unheard.with_label_values(&[province.as_str(), cause]).set(1);
             }
             m.overdue.with_label_values(&[&province]).set(1);
             m.lookup_pending.with_label_values(&[&province]).set(1);
@@ -216,6 +345,7 @@ mod tests {
                 }
             }
         }
+        m.oldest.set(&Clock::System, oldest);
         m
     }
 
@@ -226,6 +356,14 @@ mod tests {
         assert!(series > PROVINCES * Segment::ALL.len() * 2 * BUCKETS.len(), "{series}: the histograms are in it");
         assert!(series < MOST_SERIES, "{series}");
         assert!(!text.contains("office="), "offices have a page of their own");
+    }
+
+    #[test]
+    fn a_process_that_does_not_measure_gives_no_gauge_of_the_store() {
+        let names: Vec<String> =
+            Metrics::new().unwrap().registry().gather().iter().map(|family| family.name().to_owned()).collect();
+        let of_its_own = |name: &String| name.ends_with("_total") || name == "xacminh_rabbitmq_blocked";
+        assert!(names.iter().all(of_its_own), "{names:?}");
     }
 
     /// Metrics by name with the labels of each.

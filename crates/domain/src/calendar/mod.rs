@@ -171,6 +171,12 @@ impl Calendar {
         self.index(on).is_none() || self.provisional_years.contains(&on.year())
     }
 
+    /// How many days from `from` on, itself included, stand in the calendar for good, looking no
+    /// further than `most` days: 0 says that a due date counted from there may still move.
+    pub fn days_ahead(&self, from: Date, most: u16) -> u16 {
+        (0..most).find(|n| self.is_provisional(plus_days(from, i64::from(*n)))).unwrap_or(most)
+    }
+
     /// The n-th working day after a day, which is itself day 0 (handbook §5).
     pub fn nth_working_day_after(&self, day: Date, n: u32) -> Date {
         if n == 0 {

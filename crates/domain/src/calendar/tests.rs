@@ -131,6 +131,9 @@ fn an_undecided_day_makes_its_year_provisional() {
     };
     let calendar = Calendar::new([day(2026, false), day(2027, true)], "x".into(), hours());
     assert!(!calendar.is_provisional(date(2026, 6, 1)) && calendar.is_provisional(date(2027, 6, 1)));
+    assert_eq!(calendar.days_ahead(date(2026, 12, 1), 400), 31);
+    assert_eq!(calendar.days_ahead(date(2026, 12, 1), 30), 30);
+    assert_eq!(calendar.days_ahead(date(2027, 1, 1), 400), 0);
 }
 
 #[test]

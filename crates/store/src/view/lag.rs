@@ -50,12 +50,6 @@ pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Open>, 
         .collect()
 }
 
-/// How much waits to leave, and since when the oldest.
-pub async fn outbox(conn: &mut PgConnection) -> Result<(i64, Option<Timestamp>), Error> {
-    let row = query("select count(*) as n, min(created_at) as oldest from outbox").fetch_one(conn).await?;
-    Ok((row.try_get("n")?, row.try_get::<Option<At>, _>("oldest")?.map(|at| at.0)))
-}
-
 /// How many requests wait to be brought to H, and how many are in flight.
 pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
     let row =
@@ -65,7 +59,39 @@ pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
     Ok((row.try_get("waiting")?, row.try_get("in_flight")?))
 }
 
-/// How many messages are parked and were not replayed.
+/// Offices of one province whose systems let a request wait until its clock started by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheard {
+    /// Province code of H.
+    pub province: String,
+    /// Why the clock started: `not_connected` or `not_confirmed`.
+    pub cause: String,
+    /// How many offices.
+    pub offices: i64,
+}
+
+/// Offices with requests in life that they have still not received though the clock runs.
+pub async fn unheard(conn: &mut PgConnection) -> Result<Vec<Unheard>, Error> {
+    let rows = query(
+        "select r.responder_province as province, r.clock_cause as cause, count(distinct r.responder) as offices
+         from timers t join requests r using (request_id)
+         where r.clock_cause in ('not_connected', 'not_confirmed') and r.state in ('submitted', 'sent')
+         group by 1, 2",
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Unheard {
+                province: row.try_get("province")?,
+                cause: row.try_get("cause")?,
+                offices: row.try_get("offices")?,
+            })
+        })
+        .collect()
+}
+
+/// How many messages are parked and not replayed.
 pub async fn parked(conn: &mut PgConnection) -> Result<i64, Error> {
     Ok(sqlx::query_scalar("select count(*) from parked where replayed_at is null").fetch_one(conn).await?)
 }
