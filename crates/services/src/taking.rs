@@ -362,7 +362,7 @@ fn heard_of(seen: &[(RequestId, Event)]) -> Vec<RequestId> {
 fn waits(back: &Back) -> bool {
     match back {
         Back::New(Some(item)) => item.refusal.as_ref().is_some_and(restoring::waits_for_others),
-        Back::New(None) | Back::Again(_) | Back::Aside(_) => false,
+        Back::New(None) | Back::Again(_) | Back::Same(_) | Back::Aside(_) => false,
     }
 }
 
