@@ -99,7 +99,8 @@ async fn an_office_that_lost_a_day_gets_everything_again_under_the_same_ids() ->
     }
     expected.extend(home_received.iter().map(|id| (id.clone(), Difference::NotReceived, Healing::SentAgain)));
     let mut found = told(&result);
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
     let state_of = |request| {
         let line =
