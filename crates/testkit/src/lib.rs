@@ -8,6 +8,8 @@
 //!
 //!   OwnServers::start("name")    a test that stops servers: a private pair
 //!        └─ World::on(own.servers(), "name")   and the same from there
+//!
+//!   OwnPrometheus::start("name", 30)   a private Prometheus with the alert rules, 30 times quicker
 //! ```
 //!
 //! Here, and only here outside of tests, a surprise may panic: that is how a test fails.
@@ -18,6 +20,7 @@ mod office;
 mod own_servers;
 pub mod people;
 mod process;
+mod prometheus;
 mod servers;
 mod world;
 
@@ -26,6 +29,7 @@ pub use lapin::message::Delivery;
 pub use office::{OfficeClient, OfficeMessage, Sent, header};
 pub use own_servers::{Ending, OwnServers, Server};
 pub use process::ChildProcess;
+pub use prometheus::{Alert, OwnPrometheus, quicker};
 pub use servers::Servers;
 pub use world::{OfficeLogin, World};
 

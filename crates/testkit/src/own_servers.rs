@@ -98,6 +98,12 @@ impl OwnServers {
         self.call(&["start"]).await
     }
 
+    /// RabbitMQ takes no messages while less than this is free on its disk, such as `1000000GB`: it has
+    /// an alarm then, as with a disk that is full, and tells whoever publishes. `50MB` is its default.
+    pub async fn disk_limit(&self, limit: &'static str) -> Result<()> {
+        self.call(&["rabbitmqctl", "set_disk_free_limit", limit]).await
+    }
+
     /// Holds all processes of a server: connections stand and new ones are taken by the kernel, but
     /// nobody answers.
     pub fn hold(&self, server: Server) -> Result<()> {

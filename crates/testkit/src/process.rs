@@ -153,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_child_is_heard_and_ended() {
-        let script = "echo ready; trap 'echo bye >&2; exit 7' TERM; while :; do read -t 1 x <> <(:); done";
+        let script = "trap 'echo bye >&2; exit 7' TERM; echo ready; while :; do read -t 1 x <> <(:); done";
         let mut child = ChildProcess::spawn("bash", ["-c", script], &[]).unwrap();
         assert_eq!(child.wait_for_line("read", PATIENCE).await.unwrap(), "ready");
         assert_eq!(child.terminate(PATIENCE).await.unwrap().code(), Some(7));
