@@ -6,6 +6,7 @@ alter table inbox
     add column request_id uuid,
     add column refused    boolean not null default false;
 alter table inbox drop constraint inbox_pkey;
+-- contracts: safe after 0.0.0, because the same two columns were the key before, in the other order.
 alter table inbox add primary key (sender, message_id);
 
 -- Work and answers that were sent, sealed as they were, for as long as their day may be reported.
