@@ -20,4 +20,5 @@ mod refusals;
 mod repeats;
 mod replay;
 mod resubmits;
+mod traces;
 mod ward_pressed;

@@ -23,7 +23,7 @@ mod world;
 
 pub use eventually::eventually;
 pub use lapin::message::Delivery;
-pub use office::{OfficeClient, OfficeMessage, Sent};
+pub use office::{OfficeClient, OfficeMessage, Sent, header};
 pub use own_servers::{Ending, OwnServers, Server};
 pub use process::ChildProcess;
 pub use servers::Servers;

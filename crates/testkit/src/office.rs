@@ -202,6 +202,12 @@ impl OfficeClient {
     }
 }
 
+/// A text header of a message that came.
+pub fn header(delivery: &Delivery, name: &str) -> Option<String> {
+    let headers = delivery.properties.headers().as_ref()?;
+    Some(headers.inner().get(name)?.as_long_string()?.to_string())
+}
+
 /// The properties that an office's message travels with.
 fn properties_of(message: &OfficeMessage) -> BasicProperties {
     let mut headers = FieldTable::default();
