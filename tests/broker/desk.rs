@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use xacminh_clock::ManualClock;
 use xacminh_contract::envelope::{self, CommandType};
+use xacminh_contract::names::HEADER_TRACEPARENT;
 use xacminh_contract::notice::{self, Notice, Topic};
 use xacminh_contract::receipt::{Item, Outcome};
 use xacminh_contract::reconcile::Reconciled;
@@ -16,7 +17,7 @@ use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::MessageId;
 use xacminh_domain::request::Lane;
-use xacminh_testkit::{OfficeClient, OfficeMessage, Sent, people};
+use xacminh_testkit::{OfficeClient, OfficeMessage, Sent, header, people};
 
 use crate::stage::Office;
 
@@ -49,12 +50,24 @@ pub(crate) struct Desk {
     client: OfficeClient,
     clock: ManualClock,
     heard: VecDeque<Heard>,
+    traces: Vec<Traced>,
+}
+
+/// A message that came, as far as traces go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Traced {
+    /// Its type.
+    pub(crate) of: String,
+    /// Its id.
+    pub(crate) message_id: String,
+    /// Its header, empty when there was none.
+    pub(crate) traceparent: String,
 }
 
 impl Desk {
     /// An office's system.
     pub(crate) fn new(office: Office, client: OfficeClient, clock: ManualClock) -> Self {
-        Self { office, client, clock, heard: VecDeque::new() }
+        Self { office, client, clock, heard: VecDeque::new(), traces: Vec::new() }
     }
 
     /// A message as this office sends it, under a new id of this instant.
@@ -203,6 +216,11 @@ impl Desk {
         found.await.context("the result of a report")
     }
 
+    /// The messages that came since this was last asked for, by their traces.
+    pub(crate) fn traces(&mut self) -> Vec<Traced> {
+        std::mem::take(&mut self.traces)
+    }
+
     /// What came and nobody asked for yet. An inbox keeps its order, so what was sent before the
     /// last thing heard is among it.
     pub(crate) fn left(&self) -> Vec<&Heard> {
@@ -232,6 +250,11 @@ impl Desk {
     async fn keep(&mut self, delivery: xacminh_testkit::Delivery) -> Result<()> {
         let kind = delivery.properties.kind().as_ref().map(ToString::to_string).unwrap_or_default();
         let body = &delivery.data;
+        self.traces.push(Traced {
+            of: kind.clone(),
+            message_id: delivery.properties.message_id().as_ref().map(ToString::to_string).unwrap_or_default(),
+            traceparent: header(&delivery, HEADER_TRACEPARENT).unwrap_or_default(),
+        });
         match kind.as_str() {
             envelope::RECEIPT => {
                 let raw: HashMap<String, Vec<Box<RawValue>>> = serde_json::from_slice(body)?;

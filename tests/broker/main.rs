@@ -22,4 +22,5 @@ mod repeats;
 mod replay;
 mod resubmits;
 mod schema;
+mod traces;
 mod ward_pressed;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
 use xacminh_contract::ledger::ClockCause;
+use xacminh_contract::trace::TraceId;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
 use xacminh_domain::request::Request as Domain;
@@ -107,6 +108,12 @@ impl Found {
         self.reference.directory.office(&id).map_or_else(|| id.to_string(), |o| format!("{} ({id})", o.name))
     }
 
+    /// The trace of its submit: what to look for in logs, here and at the offices.
+    fn trace(&self) -> TraceId {
+        let sent = self.events.first().and_then(|event| event.body.trace);
+        sent.unwrap_or(TraceId::begun_by(self.request.id.uuid()))
+    }
+
     fn holder(&self, holder: Holder) -> String {
         match holder {
             Holder::Requester => self.office(self.request.opening.requester),
@@ -174,9 +181,10 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
                 "until": h.until, "seconds": h.to.duration_since(h.from).as_secs_f64(), "working_minutes": minutes(h.from, h.to),
             }))
             .collect();
-        return show::json(
-            &json!({ "request_id": found.request.id.to_string(), "state": found.request.state.as_str(), "hops": hops }),
-        );
+        return show::json(&json!({
+            "request_id": found.request.id.to_string(), "trace_id": found.trace().to_string(),
+            "state": found.request.state.as_str(), "hops": hops,
+        }));
     }
     show::line(format!(
         "request {}  file {}  {}",
@@ -184,6 +192,7 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
         found.request.opening.case_code,
         found.request.state.as_str()
     ));
+    show::line(format!("  trace {}", found.trace()));
     for Hop { holder, from, to, until } in &hops {
         let until = if *until == "open" { "now" } else { until };
         show::line(format!(

@@ -11,6 +11,7 @@ use xacminh_domain::request::{ClockCause as DomainCause, Event, Opening};
 
 use crate::answer::Code;
 use crate::request::{FileForm, Kind, Lane, LaneReason, Lookup, Purpose, Question, WithdrawReason};
+use crate::trace::TraceId;
 use crate::values::{Day, Handler, Instant, MsgId, Office, Unit, wire_enum};
 
 wire_enum!(
@@ -145,6 +146,10 @@ pub struct Body {
     /// The sender's clock (`xm-time`), which may be off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_at: Option<Instant>,
+    /// Of a submit: the trace that its ward sent. Of others: theirs, where it is another. None where
+    /// it is the trace that the submit began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
     /// Of a submit: the refused one that it made whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resubmits: Option<MsgId>,

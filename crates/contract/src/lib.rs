@@ -12,4 +12,5 @@ pub mod refusal;
 pub mod request;
 pub mod resubmit;
 pub mod schema;
+pub mod trace;
 pub mod values;

@@ -7,6 +7,7 @@ use xacminh_contract::notice::{For, Item, Notice, Topic};
 use xacminh_contract::receipt::Warning;
 use xacminh_contract::reconcile::{Line, Reconciled};
 use xacminh_contract::request::{Deliver, HomeResolved, OfficeCard, Submit};
+use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values::{Handler, Instant};
 use xacminh_domain::answer::muc;
 use xacminh_domain::calendar::local_date;
@@ -33,15 +34,17 @@ pub(crate) fn card(reference: &Reference, office: OfficeId) -> Result<OfficeCard
     Ok(OfficeCard { office: office.into(), name: found.name.clone(), phone })
 }
 
+/// Begins a trace of its own, unless [`traced`] gives it that of its cause.
 fn letter(office: OfficeId, of: &str, about: Option<RequestId>, now: Timestamp, body: Vec<u8>) -> Letter {
+    let message_id = new_id(now);
     Letter {
         office,
-        message_id: new_id(now),
+        message_id,
         message_type: of.to_owned(),
         request_id: about,
         mark: None,
         created_at: now,
-        traceparent: None,
+        traceparent: Some(Trace::from(TraceId::begun_by(message_id)).traceparent(message_id)),
         body,
     }
 }
@@ -218,27 +221,34 @@ struct OfficeReceipts {
     /// The bytes they were first made of, since a repeat gets the very same.
     items: Vec<Vec<u8>>,
     about: Vec<Option<RequestId>>,
+    traces: Vec<Trace>,
 }
 
 impl Receipts {
-    /// Adds one, and the request it is about.
-    pub(crate) fn add(&mut self, office: OfficeId, item: Vec<u8>, about: Option<RequestId>) {
+    /// Adds one, the request it is about, and the trace of its command.
+    pub(crate) fn add(&mut self, office: OfficeId, item: Vec<u8>, about: Option<RequestId>, trace: Trace) {
         let index = self.0.iter().position(|(o, _)| *o == office).unwrap_or_else(|| {
             self.0.push((office, OfficeReceipts::default()));
             self.0.len() - 1
         });
         self.0[index].1.items.push(item);
         self.0[index].1.about.push(about);
+        self.0[index].1.traces.push(trace);
     }
 
-    /// The letters. One about several requests correlates with none.
+    /// The letters. One about several requests correlates with none, one about several traces
+    /// begins its own.
     pub(crate) fn letters(self, now: Timestamp) -> impl Iterator<Item = Letter> {
-        self.0.into_iter().map(move |(office, OfficeReceipts { items, about })| {
+        self.0.into_iter().map(move |(office, OfficeReceipts { items, about, traces })| {
             let same = about.first().copied().flatten().filter(|id| about.iter().all(|a| *a == Some(*id)));
             let mut body = br#"{"items":["#.to_vec();
             body.extend_from_slice(&items.join(&b','));
             body.extend_from_slice(b"]}");
-            letter(office, envelope::RECEIPT, same, now, body)
+            let letter = letter(office, envelope::RECEIPT, same, now, body);
+            match traces.first().filter(|first| traces.iter().all(|trace| trace == *first)) {
+                Some(trace) => traced(letter, *trace),
+                None => letter,
+            }
         })
     }
 }
@@ -248,10 +258,9 @@ pub(crate) fn item(item: &xacminh_contract::receipt::Item) -> Vec<u8> {
     json(item)
 }
 
-/// A letter keeps the trace of what caused it.
-pub(crate) fn traced(mut letter: Letter, traceparent: Option<&str>) -> Letter {
-    letter.traceparent = traceparent.map(str::to_owned);
-    letter
+/// A letter goes on with the trace of what caused it, as a hop of its own.
+pub(crate) fn traced(letter: Letter, trace: Trace) -> Letter {
+    Letter { traceparent: Some(trace.traceparent(letter.message_id)), ..letter }
 }
 
 #[cfg(test)]
@@ -266,9 +275,10 @@ mod tests {
         let example = schema::messages().into_iter().find(|m| m.name == "receipt").unwrap().example;
         let receipt: Receipt = serde_json::from_value(example).unwrap();
         let now: Timestamp = "2026-11-19T08:00:00+07:00".parse().unwrap();
+        let trace = Trace::from(TraceId::begun_by(new_id(now)));
         let mut receipts = Receipts::default();
         for one in &receipt.items {
-            receipts.add("vpa2b3c4".parse().unwrap(), item(one), None);
+            receipts.add("vpa2b3c4".parse().unwrap(), item(one), None, trace);
         }
         let letter = receipts.letters(now).next().unwrap();
         assert_eq!(serde_json::from_slice::<Receipt>(&letter.body).unwrap(), receipt);

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use xacminh_contract::notice::{Item, Topic, Why};
 use xacminh_contract::values::Handler;
 use xacminh_domain::Date;
-use xacminh_domain::id::OfficeId;
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_store::ledger;
 use xacminh_store::notice::{self, Leaving};
 use xacminh_store::outbox;
 use xacminh_store::reference::Reference;
@@ -35,11 +36,21 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
             by_office.entry(line.office).or_default().push(line);
         }
     }
+    // About one request alone, a digest goes on with its trace.
+    let alone =
+        |lines: &[Leaving]| lines.first().map(|l| l.request).filter(|id| lines.iter().all(|l| l.request == *id));
+    let about: Vec<RequestId> = by_office.values().filter_map(|lines| alone(lines)).collect();
+    let traces = ledger::traces(&mut tx, &about).await?;
     let mut letters = Vec::new();
     for (office, lines) in by_office {
+        let trace = alone(&lines).and_then(|id| traces.get(&id));
         // One message holds as many lines as a body may: a few hundred bytes each.
         for chunk in items(&lines, &reference)?.chunks(60) {
-            letters.push(composing::notice(office, None, chunk.to_vec(), now));
+            let notice = composing::notice(office, None, chunk.to_vec(), now);
+            letters.push(match trace {
+                Some(trace) => composing::traced(notice, (*trace).into()),
+                None => notice,
+            });
         }
     }
     outbox::put(&mut tx, &core.keys, &letters).await?;

@@ -10,6 +10,7 @@ use xacminh_contract::receipt::{HomeCandidate, Item, Outcome, Refusal, Warning};
 use xacminh_contract::reconcile::Report;
 use xacminh_contract::refusal::{RefusalCode, of_denied};
 use xacminh_contract::request::{Home, Submit};
+use xacminh_contract::trace::Trace;
 use xacminh_contract::values::Instant;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::directory::{HomeRef, HomeWords, Resolution};
@@ -37,7 +38,8 @@ pub(crate) struct Ready {
     pub(crate) of: CommandType,
     pub(crate) command: Command,
     pub(crate) client_at: Option<Timestamp>,
-    pub(crate) traceparent: Option<String>,
+    /// The trace that goes on with it: the one it came with, or its request's.
+    pub(crate) trace: Trace,
 }
 
 impl Ready {
@@ -156,7 +158,7 @@ impl Bench<'_> {
             ..self.accept(ready, &chained)
         };
         delivery.letter = composing::following(delivery.letter, ready.sender, ready.message_id);
-        delivery.letter.traceparent.clone_from(&ready.traceparent);
+        delivery.letter = composing::traced(delivery.letter, ready.trace);
         self.done.deliveries.push(delivery);
         self.done.rows.push(row);
         self.done.opened.push(id);
@@ -205,7 +207,7 @@ impl Bench<'_> {
             },
             ..self.accept(ready, &self.requests[&id])
         });
-        self.done.letters.extend(letters.into_iter().map(|l| composing::traced(l, ready.traceparent.as_deref())));
+        self.done.letters.extend(letters.into_iter().map(|l| composing::traced(l, ready.trace)));
         if let (Some((_, plain)), false) = (answer, nothing) {
             self.done.answers.push((id, plain));
         }
@@ -277,7 +279,13 @@ pub(crate) fn blank(message_id: Option<MessageId>, of: Option<CommandType>, now:
 }
 
 fn cause(ready: &Ready) -> Cause {
-    Cause { by: Some(ready.sender), message_id: Some(ready.message_id), client_at: ready.client_at, resubmits: None }
+    Cause {
+        by: Some(ready.sender),
+        message_id: Some(ready.message_id),
+        client_at: ready.client_at,
+        resubmits: None,
+        trace: Some(ready.trace.id),
+    }
 }
 
 /// The time an id may carry: from 90 days back to a day ahead.

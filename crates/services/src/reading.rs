@@ -132,8 +132,3 @@ pub(crate) fn out_of_range(id: MessageId, now: Timestamp) -> Refusal {
 pub(crate) fn whole_microseconds(at: Timestamp) -> Option<Timestamp> {
     Timestamp::from_microsecond(at.as_microsecond()).ok()
 }
-
-/// W3C: version, trace id, parent id, flags, in hex. Anything else is dropped, not passed on.
-pub(crate) fn is_traceparent(text: &str) -> bool {
-    text.len() == 55 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-}

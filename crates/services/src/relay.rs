@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inbox};
+use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
@@ -24,7 +25,7 @@ use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
-use xacminh_store::outbox::{self, Batch, Mark, Place, SHARDS, Waiting};
+use xacminh_store::outbox::{self, Batch, Letter, Mark, Place, SHARDS, Waiting};
 use xacminh_store::reference::Reference;
 use xacminh_store::{PgConnection, PgListener, delivery, epoch, request, timer};
 
@@ -148,6 +149,7 @@ impl<'a> Lane<'a> {
                 let word = match outcome {
                     Outcome::Confirmed => {
                         self.count(&waiting, "confirmed");
+                        told(&waiting.letter);
                         confirmed.push(waiting);
                         continue;
                     }
@@ -248,15 +250,27 @@ impl<'a> Lane<'a> {
     }
 }
 
+/// One line a message, for whoever follows a trace.
+fn told(letter: &Letter) {
+    let trace = letter.traceparent.as_deref().and_then(Trace::parse);
+    tracing::debug!(
+        trace.id = trace.map(|trace| tracing::field::display(trace.id)),
+        message.id = %letter.message_id,
+        message.r#type = letter.message_type,
+        office.id = %letter.office,
+        "left"
+    );
+}
+
 fn letter(epoch: &str, waiting: &Waiting) -> Outgoing {
     let letter = &waiting.letter;
     let mut headers = vec![
         (HEADER_TIME.to_owned(), values::Instant(letter.created_at).to_string()),
         (HEADER_EPOCH.to_owned(), epoch.to_owned()),
     ];
-    if let Some(trace) = &letter.traceparent {
-        headers.push((HEADER_TRACEPARENT.to_owned(), trace.clone()));
-    }
+    // Letters of an older version may have none.
+    let own = || Trace::from(TraceId::begun_by(letter.message_id)).traceparent(letter.message_id);
+    headers.push((HEADER_TRACEPARENT.to_owned(), letter.traceparent.clone().unwrap_or_else(own)));
     Outgoing {
         exchange: String::new(),
         routing_key: inbox(letter.office),

@@ -15,6 +15,7 @@ use xacminh_bus::{Delivery, Incoming, WORK_QUEUES};
 use xacminh_contract::names::{
     HEADER_ENC, HEADER_EPOCH, HEADER_KID, HEADER_SIG, HEADER_TIME, HEADER_TRACEPARENT, INBOX_PREFIX, QUEUE_REJECTED,
 };
+use xacminh_contract::trace::Trace;
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_store::outbox::{self, Letter};
@@ -22,7 +23,7 @@ use xacminh_store::parked::{self, Envelope, Opened};
 
 use crate::core::Core;
 use crate::error::Error;
-use crate::reading::{is_traceparent, sender, whole_microseconds};
+use crate::reading::{sender, whole_microseconds};
 use crate::taking;
 
 /// Where RabbitMQ says which inbox gave a message up.
@@ -161,7 +162,7 @@ fn letter(opened: &Opened, envelope: &Envelope) -> Option<Letter> {
         // It was in the inbox once, and the ledger says so.
         mark: None,
         created_at: header(HEADER_TIME)?.parse().ok().and_then(whole_microseconds)?,
-        traceparent: header(HEADER_TRACEPARENT).filter(|t| is_traceparent(t)).map(str::to_owned),
+        traceparent: header(HEADER_TRACEPARENT).filter(|t| Trace::parse(t).is_some()).map(str::to_owned),
         body: opened.body.clone(),
     })
 }

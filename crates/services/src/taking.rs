@@ -16,26 +16,26 @@ use xacminh_contract::envelope::CommandType;
 use xacminh_contract::names::{HEADER_TIME, HEADER_TRACEPARENT, QUEUE_REJECTED};
 use xacminh_contract::receipt::{Item, Refusal, Warning};
 use xacminh_contract::refusal::RefusalCode;
+use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values::{MsgId, ReqId};
 use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, State};
 use xacminh_store::inbox::{self, Claim, FirstReceipt, Key, Seen};
+use xacminh_store::ledger::Chained;
 use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
 use xacminh_store::{delivery, epoch, ledger, outbox, person, request, timer};
 
 use crate::abort_point::AbortPoint;
 use crate::composing::{self, Receipts};
-use crate::core::{Core, climb};
+use crate::core::{Core, climb, new_id};
 use crate::disposition::{self, Disposition, PAUSE};
 use crate::duplicates;
 use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
-use crate::reading::{
-    Asked, DIGEST, Read, is_traceparent, out_of_range, read, sender, signed, wanted, whole_microseconds,
-};
+use crate::reading::{Asked, DIGEST, Read, out_of_range, read, sender, signed, wanted, whole_microseconds};
 use crate::reconciling;
 use crate::replaying;
 use crate::restoring;
@@ -242,7 +242,9 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     let (mut kept, mut refusals) = (Vec::new(), Vec::new());
     let mut receipts = Receipts::default();
     let mut given: Vec<Option<Vec<u8>>> = Vec::with_capacity(reads.len());
+    let mut taken = Vec::with_capacity(reads.len());
     for (index, (read, back)) in reads.iter().zip(backs).enumerate() {
+        let trace = trace_of(read, &requests, now);
         let (item, is_first) = match back {
             Back::New(item) => (item, true),
             Back::Aside(item) => (Some(item), false),
@@ -253,15 +255,18 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
                     Back::New(_) | Back::Aside(_) => None,
                 };
                 if let Some(bytes) = &bytes {
-                    receipts.add(read.sender, bytes.clone(), wanted(read));
+                    receipts.add(read.sender, bytes.clone(), wanted(read), trace);
                 }
                 given.push(bytes);
                 count(core, read, "repeated");
+                taken.push((read, trace, "repeated"));
                 continue;
             }
         };
         let refusal = item.as_ref().and_then(|item| item.refusal.as_ref());
-        count(core, read, if refusal.is_some() { "refused" } else { "accepted" });
+        let outcome = if refusal.is_some() { "refused" } else { "accepted" };
+        count(core, read, outcome);
+        taken.push((read, trace, outcome));
         if let Some(refusal) = refusal {
             core.metrics.refused.with_label_values(&[&refusal.code]).inc();
             refusals.push(Refused {
@@ -283,7 +288,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
                     kept.push(FirstReceipt { key, bytes: bytes.clone(), refused: refusal.is_some() });
                 }
             }
-            receipts.add(read.sender, bytes, wanted(read));
+            receipts.add(read.sender, bytes, wanted(read), trace);
         }
     }
     done.letters.extend(receipts.letters(now));
@@ -338,6 +343,17 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         core.metrics.observe(request, event, &province_of(&reference, home), reference.calendar_of(home));
     }
     core.metrics.differ(&differences);
+    for (read, trace, outcome) in taken {
+        tracing::debug!(
+            trace.id = %trace.id,
+            message.id = read.message_id.map(tracing::field::display),
+            message.r#type = read.of.map_or("unknown", CommandType::short),
+            office.id = %read.sender,
+            queue,
+            outcome,
+            "taken"
+        );
+    }
     let mut parked_by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, reason) in parked_now {
         core.metrics.parked.with_label_values(&[reason]).inc();
@@ -408,8 +424,21 @@ fn judge(bench: &mut Bench<'_>, kept: &mut Kept, read: &Read<'_>, now: Timestamp
         of,
         command,
         client_at: p.header(HEADER_TIME).and_then(|at| at.parse().ok()).and_then(whole_microseconds),
-        traceparent: p.header(HEADER_TRACEPARENT).filter(|t| is_traceparent(t)).map(str::to_owned),
+        trace: trace_of(read, &bench.requests, now),
     })
+}
+
+/// The trace that goes on with a command: the one it came with; else, if it is about a request that is
+/// the sender's affair, that request's; else one that it begins.
+fn trace_of(read: &Read<'_>, requests: &HashMap<RequestId, Chained>, now: Timestamp) -> Trace {
+    let came = read.delivery.properties.header(HEADER_TRACEPARENT).and_then(Trace::parse);
+    let about = || {
+        let chained = requests.get(&wanted(read)?)?;
+        let opening = &chained.request.opening;
+        [opening.requester, opening.responder].contains(&read.sender).then(|| chained.trace.into())
+    };
+    let begun = || TraceId::begun_by(read.message_id.map_or_else(|| new_id(now), |id| id.uuid())).into();
+    came.or_else(about).unwrap_or_else(begun)
 }
 
 fn count(core: &Core, read: &Read<'_>, outcome: &str) {

@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use uuid::Uuid;
 use xacminh_contract::ledger::{Body, Entry};
+use xacminh_contract::trace::TraceId;
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 use xacminh_domain::request::{Event, Request};
@@ -26,6 +27,8 @@ pub struct Chained {
     pub seq: u32,
     /// Hash of the last event.
     pub head: Hash,
+    /// The trace of its submit.
+    pub trace: TraceId,
 }
 
 /// Who or what caused an event.
@@ -39,6 +42,8 @@ pub struct Cause {
     pub client_at: Option<Timestamp>,
     /// The refused submit that this one made whole.
     pub resubmits: Option<MessageId>,
+    /// The trace that the command came with.
+    pub trace: Option<TraceId>,
 }
 
 /// A row to be written.
@@ -56,8 +61,9 @@ impl Chained {
     /// Starts a chain with the event that opens a request. None if the event opens nothing.
     pub fn begin(id: RequestId, at: Timestamp, event: &Event, cause: Cause) -> Option<(Self, LedgerRow)> {
         let request = Request::from_first(id, at, event)?;
-        let mut chained = Self { request, seq: 0, head: GENESIS };
+        let mut chained = Self { request, seq: 0, head: GENESIS, trace: TraceId::begun_by(id.uuid()) };
         let row = chained.link(at, event, cause);
+        chained.trace = cause.trace.unwrap_or(chained.trace);
         Some((chained, row))
     }
 
@@ -73,6 +79,7 @@ impl Chained {
             by: cause.by.map(Into::into),
             message_id: cause.message_id.map(Into::into),
             client_at: cause.client_at.map(Into::into),
+            trace: cause.trace.filter(|trace| *trace != self.trace),
             resubmits: cause.resubmits.map(Into::into),
             entry: Entry::from(event),
         }
@@ -143,7 +150,8 @@ async fn replay(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Request
     for row in rows {
         let id = request_id(row.try_get("request_id")?)?;
         let at = row.try_get::<At, _>("at")?.0;
-        let event = event_of(row.try_get("body")?)?;
+        let Body { entry, trace, .. } = body_of(row.try_get("body")?)?;
+        let event = entry.into();
         let head = hash_of(row.try_get("hash")?)?;
         let seq = seq_of(row.try_get("seq")?);
         match found.get_mut(&id) {
@@ -154,7 +162,8 @@ async fn replay(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<Request
             None => {
                 let request = Request::from_first(id, at, &event)
                     .ok_or_else(|| Error::Damaged { request: id, why: "it does not begin with a submit".to_owned() })?;
-                found.insert(id, Chained { request, seq, head });
+                let trace = trace.unwrap_or(TraceId::begun_by(id.uuid()));
+                found.insert(id, Chained { request, seq, head, trace });
             }
         }
     }
@@ -172,6 +181,23 @@ pub struct Kept {
     pub body: Body,
 }
 
+/// The traces of requests' submits; requests that are not there are not in it.
+pub async fn traces(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMap<RequestId, TraceId>, Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = query("select request_id, body from events where request_id = any($1) and seq = 1")
+        .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = request_id(row.try_get("request_id")?)?;
+            Ok((id, body_of(row.try_get("body")?)?.trace.unwrap_or(TraceId::begun_by(id.uuid()))))
+        })
+        .collect()
+}
+
 /// All events of a request.
 pub async fn events_of(conn: &mut PgConnection, id: RequestId) -> Result<Vec<Kept>, Error> {
     let rows = query("select seq, at, body from events where request_id = $1 order by seq")
@@ -183,7 +209,7 @@ pub async fn events_of(conn: &mut PgConnection, id: RequestId) -> Result<Vec<Kep
             Ok(Kept {
                 seq: seq_of(row.try_get("seq")?),
                 at: row.try_get::<At, _>("at")?.0,
-                body: Body::from_bytes(row.try_get("body")?).map_err(|e| Error::unreadable("a ledger row", e))?,
+                body: body_of(row.try_get("body")?)?,
             })
         })
         .collect()
@@ -226,8 +252,8 @@ pub async fn verify(conn: &mut PgConnection, id: RequestId) -> Result<u32, Error
     }
 }
 
-fn event_of(body: &[u8]) -> Result<Event, Error> {
-    Body::from_bytes(body).map(|b| b.entry.into()).map_err(|e| Error::unreadable("a ledger row", e))
+fn body_of(body: &[u8]) -> Result<Body, Error> {
+    Body::from_bytes(body).map_err(|e| Error::unreadable("a ledger row", e))
 }
 
 fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {

@@ -202,10 +202,10 @@ impl OfficeClient {
     }
 }
 
-/// A text header of what came.
+/// A text header of a message that came.
 pub fn header(delivery: &Delivery, name: &str) -> Option<String> {
-    let value = delivery.properties.headers().as_ref()?.inner().get(name)?;
-    if let AMQPValue::LongString(text) = value { Some(text.to_string()) } else { None }
+    let headers = delivery.properties.headers().as_ref()?;
+    Some(headers.inner().get(name)?.as_long_string()?.to_string())
 }
 
 /// The properties that an office's message travels with.
