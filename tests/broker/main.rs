@@ -18,4 +18,5 @@ mod offices;
 mod reconcile;
 mod repeats;
 mod replay;
+mod restored;
 mod ward_pressed;

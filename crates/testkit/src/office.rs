@@ -204,10 +204,8 @@ impl OfficeClient {
 
 /// A text header of what came.
 pub fn header(delivery: &Delivery, name: &str) -> Option<String> {
-    match delivery.properties.headers().as_ref()?.inner().get(name)? {
-        AMQPValue::LongString(text) => Some(text.to_string()),
-        _ => None,
-    }
+    let AMQPValue::LongString(text) = delivery.properties.headers().as_ref()?.inner().get(name)? else { return None };
+    Some(text.to_string())
 }
 
 /// The properties that an office's message travels with.
