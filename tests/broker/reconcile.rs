@@ -135,6 +135,14 @@ async fn an_office_that_lost_a_day_gets_everything_again_under_the_same_ids() ->
     stage.until("select count(*) from reconcile_differences", 0).await;
     stage.until("select count(*) from outbox", 0).await;
     assert_eq!(stage.world.number("select count(*) from requests").await?, 4, "nothing came into being by it");
+
+    // What can no longer be reported is not kept: three of the work and the answer had been confirmed.
+    let kept = "select count(*) from sent_letters";
+    assert_eq!(stage.world.number(kept).await?, 4);
+    let mut conn = stage.store.conn().await?;
+    assert_eq!(xacminh_store::reconcile::prune(&mut conn, DAY.parse()?).await?, 0);
+    assert_eq!(xacminh_store::reconcile::prune(&mut conn, "2026-11-20".parse()?).await?, 4);
+    drop(conn);
     stage.close().await
 }
 

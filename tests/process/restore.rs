@@ -168,6 +168,14 @@ async fn a_backup_of_ten_minutes_ago_is_restored_under_traffic_and_both_ends_agr
     for id in lost.iter().take(3) {
         product.run(&["request", "verify", id]).await?;
     }
+    let said = product.run(&["epoch", "show"]).await?;
+    ensure!(said.contains("since 19/11/2026 08:1"), "{said}");
+    let said = product.run(&["reconcile", "--day", DAY, "--office", HOMES[0].1]).await?;
+    ensure!(said.contains(" answer.give") && said.contains("  no differences"), "{said}");
+    let said = product.run(&["reconcile", "--day", "2026-11-18", "--office", HOMES[0].0]).await?;
+    ensure!(said.contains("it has not reported that day"), "{said}");
+    let said = product.run(&["reconcile", "--day", DAY]).await?;
+    ensure!(said.contains("19/11/2026: 7 offices reported") && !said.contains(" 1 differences"), "{said}");
     for office in offices {
         let said = product.run(&["reconcile", "--day", DAY, "--office", office, "--json"]).await?;
         let said: Value = serde_json::from_str(&said)?;

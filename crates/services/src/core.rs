@@ -8,12 +8,12 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use xacminh_clock::Clock;
-use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::escalation::Climb;
 use xacminh_domain::id::OfficeId;
 use xacminh_domain::reconcile;
 use xacminh_domain::request::{Counting, Opening};
+use xacminh_domain::{Date, Timestamp};
 use xacminh_store::reference::{self, Reference};
 use xacminh_store::{Store, outage::Outage};
 use xacminh_trust::key::KeyRing;
@@ -69,6 +69,7 @@ impl Core {
     /// the store that it is in use.
     pub async fn keep_current(self, stop: CancellationToken) {
         let mut tick = tokio::time::interval(LOOK_FOR_REFERENCE);
+        let mut dropped_on = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -77,13 +78,19 @@ impl Core {
             if let Err(error) = within(self.look()).await {
                 tracing::warn!(%error, "reference data and partitions were not looked at; again later");
             }
+            let today = local_date(self.clock.now());
+            if dropped_on != Some(today) {
+                match within(self.drop_old_letters(today)).await {
+                    Ok(()) => dropped_on = Some(today),
+                    Err(error) => tracing::warn!(%error, "old letters were not dropped; again later"),
+                }
+            }
         }
     }
 
     async fn look(&self) -> Result<(), Error> {
         self.ensure_partitions().await?;
         xacminh_store::epoch::alive(&mut *self.store.conn().await?, self.clock.now()).await?;
-        self.drop_old_letters().await?;
         let mut conn = self.store.conn().await?;
         let loaded = reference::load(&mut conn).await?;
         if loaded.version != self.reference.borrow().version {
@@ -93,11 +100,11 @@ impl Core {
         Ok(())
     }
 
-    /// Sent letters whose day can no longer be reported; some at a look.
-    async fn drop_old_letters(&self) -> Result<(), Error> {
-        let days = SignedDuration::from_hours(24 * (reconcile::DAYS + 1));
-        let before = local_date(self.clock.now()).saturating_sub(days);
-        xacminh_store::reconcile::prune(&mut *self.store.conn().await?, before).await?;
+    /// Sent letters whose day can no longer be reported, once a day and some at a time.
+    async fn drop_old_letters(&self, today: Date) -> Result<(), Error> {
+        let before = today.saturating_sub(SignedDuration::from_hours(24 * (reconcile::DAYS + 1)));
+        let mut conn = self.store.conn().await?;
+        while xacminh_store::reconcile::prune(&mut conn, before).await? > 0 {}
         Ok(())
     }
 
