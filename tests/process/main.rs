@@ -2,12 +2,15 @@
 //! by a client that only knows the protocol.
 //!
 //! Each test has offices of the registry for itself, of the last two hundred of `offices.csv`,
-//! because the virtual hosts of a RabbitMQ share their logins; `servers` has servers of its own.
+//! because the virtual hosts of a RabbitMQ share their logins; `servers` and `alerts` have servers of
+//! their own.
 
 mod abort;
 mod access;
 mod admin;
+mod alerts;
 mod copies;
+mod figures;
 mod kill;
 mod leak;
 mod office;
