@@ -153,14 +153,18 @@ impl Product {
 
     /// Runs a command to its end and gives what it printed.
     pub(crate) async fn run(&self, args: &[&str]) -> Result<String> {
-        self.run_on(&self.world.pg_url(), args).await
+        self.run_with(args, &[]).await
     }
 
     /// The same on another database of its server.
     pub(crate) async fn run_on(&self, pg_url: &str, args: &[&str]) -> Result<String> {
-        let mut command = Command::new(binary()?);
-        command.args(args).envs(self.env.iter().cloned()).env("XACMINH_POSTGRESQL__URL", pg_url);
-        let out = command.output().await?;
+        self.run_with(args, &[("XACMINH_POSTGRESQL__URL", pg_url)]).await
+    }
+
+    /// The same with these settings over the others.
+    pub(crate) async fn run_with(&self, args: &[&str], settings: &[(&str, &str)]) -> Result<String> {
+        let (env, over) = (self.env.iter().cloned(), settings.iter().copied());
+        let out = Command::new(binary()?).args(args).envs(env).envs(over).output().await?;
         let said = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.success(), "xacminh {}: {said}", args.join(" "));
         Ok(String::from_utf8(out.stdout)?)

@@ -116,6 +116,16 @@ impl OwnPrometheus {
         Ok(rows.iter().map(|row| row["metric"]["alertname"].as_str().unwrap_or("?").to_owned()).collect())
     }
 
+    /// How long ago this alert fired last, of so long until now; all of it if it did not. Half a second
+    /// more or less.
+    pub async fn last_fired(&self, alert: &str, last: Duration) -> Result<Duration> {
+        let firing = format!("timestamp(ALERTS{{alertname=\"{alert}\", alertstate=\"firing\"}})");
+        let question = format!("time() - max(max_over_time(({firing})[{}ms:500ms]))", last.as_millis().max(1));
+        let rows = self.query(&question).await?;
+        let ago = rows.first().and_then(|row| row["value"][1].as_str()?.parse().ok());
+        Ok(ago.map_or(last, |ago: f64| Duration::from_secs_f64(ago.max(0.0))))
+    }
+
     /// The rows that an expression has now.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>> {
         let data = self.ask(&format!("/api/v1/query?query={}", encoded(expression))).await?;
