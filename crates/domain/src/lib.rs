@@ -12,6 +12,7 @@
 //! | who held it, and for how long | [`lag`] |
 //! | which office is it | [`mod@unit`], [`office`], [`directory`] |
 //! | what are citizens told | [`wording`] |
+//! | which counts may be published | [`publication`] |
 //! | is a number or a name well formed | [`person_no`], [`person`], [`name`] |
 
 pub mod answer;
@@ -25,6 +26,7 @@ pub mod name;
 pub mod office;
 pub mod person;
 pub mod person_no;
+pub mod publication;
 pub mod request;
 pub mod rules;
 pub mod unit;
