@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod call_list;
 mod config;
 mod demo;
 mod late;
@@ -12,6 +13,7 @@ mod parked;
 mod play;
 mod progress;
 mod readiness;
+mod report;
 mod request;
 mod settings;
 mod show;
@@ -71,6 +73,10 @@ enum Command {
     Request(request::Request),
     /// What is late: who holds it, since when, why, and what happens next.
     Late(late::Late),
+    /// How requests fare: volumes, on time by both clocks, lag, who held them, what is late and why.
+    Report(report::Report),
+    /// Whom to phone in a province: office, number, how many, the oldest, why, the last contact.
+    CallList(call_list::CallList),
     /// Reads an office's inbox as that office, over AMQP.
     Inbox(play::Inbox),
     /// Answers a request as the office asked, over AMQP: says `request.opened` first, which implies
@@ -134,6 +140,8 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Keys(command) => admin::keys(&command),
         Command::Request(command) => request::request(settings, &command).await,
         Command::Late(args) => late::late(settings, &args).await,
+        Command::Report(args) => report::report(settings, &args).await,
+        Command::CallList(args) => call_list::call_list(settings, &args).await,
         Command::Inbox(args) => play::inbox(settings, &args).await,
         Command::Answer(args) => play::answer(settings, &args).await,
         Command::Parked(command) => parked::parked(settings, &command).await,
