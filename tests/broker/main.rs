@@ -17,4 +17,5 @@ mod life;
 mod offices;
 mod repeats;
 mod replay;
+mod report_rules;
 mod ward_pressed;

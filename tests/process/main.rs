@@ -13,6 +13,7 @@ mod leak;
 mod office;
 mod product;
 mod python;
+mod report;
 mod servers;
 mod stop;
 mod traffic;
