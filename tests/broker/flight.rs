@@ -7,9 +7,9 @@ use serde_json::Value;
 use xacminh_contract::envelope::CommandType;
 use xacminh_contract::notice::Why;
 use xacminh_contract::request::Deliver;
-use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::MessageId;
-use xacminh_store::view::late;
+use xacminh_store::view::late::{self, Filter};
+use xacminh_store::view::look;
 
 use crate::desk::{Desk, about, form, withdrawal};
 use crate::stage::Stage;
@@ -141,8 +141,7 @@ async fn what_was_taken_back_behind_the_cap_never_leaves() -> Result<()> {
     stage.until(WAITING, 1).await;
     // Not the broker's time: H's system has to confirm what it got.
     stage.set("2026-11-19T08:05");
-    let now = stage.clock.now();
-    let late = late::list(&mut *stage.store.conn().await?, now, local_date(now), now, None, 1_000).await?;
+    let late = late::list(&mut *look(&stage.store, stage.clock.now()).await?, &Filter::default()).await?;
     let held: Vec<_> = late.iter().map(|l| (l.request_id.message_id(), l.holder.as_str(), l.why)).collect();
     assert_eq!(held, [(request, home.office.id.to_string().as_str(), Why::NotSent)]);
     ward.ask(CommandType::RequestWithdraw, &withdrawal(request)).await?;

@@ -20,6 +20,7 @@ mod reconcile;
 mod refusals;
 mod repeats;
 mod replay;
+mod report_rules;
 mod restored;
 mod resubmits;
 mod schema;

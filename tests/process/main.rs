@@ -19,6 +19,7 @@ mod office;
 mod product;
 mod python;
 mod restore;
+mod report;
 mod servers;
 mod stop;
 mod systemd;

@@ -196,8 +196,10 @@ async fn rabbitmq_is_killed() -> Result<()> {
 
 async fn postgresql_goes_and_comes(name: &str, how: Ending) -> Result<()> {
     let scene = Scene::in_the_thick(name).await?;
+    let before = scene.product.now();
     scene.servers.stop(Server::PostgreSql, how).await?;
     scene.until_not_ready(&["postgresql"], &["rabbitmq publish", "rabbitmq consume"]).await;
+    let noticed = scene.product.now();
     // Offices go on, and RabbitMQ takes what they say; nobody acknowledges it.
     scene.traffic.until_asked(SOME).await;
     let some = u64::try_from(SOME)?;
@@ -207,6 +209,13 @@ async fn postgresql_goes_and_comes(name: &str, how: Ending) -> Result<()> {
     .await;
     scene.servers.start_again().await?;
     scene.until_ready().await;
+    // On record once it is back, and no outage of RabbitMQ's.
+    let on_record = format!(
+        "select count(*) from noted_outages
+         where what = 'store' and from_at between '{before}' and '{noticed}' and to_at >= '{noticed}'"
+    );
+    scene.until_count(&on_record, 1).await;
+    scene.until_count("select count(*) from outages", 0).await;
     scene.traffic.until_answered(SOME, RECOVERY).await;
     // And in a blink, before anybody might notice.
     scene.servers.restart(Server::PostgreSql, how).await?;

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use xacminh_contract::notice::Why;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::unit::{UnitCode, UnitLevel};
-use xacminh_store::reference;
-use xacminh_store::view::late::{self, Late as Row};
+use xacminh_store::reference::{self, Reference};
+use xacminh_store::view::late::{self, Filter, Late as Row};
+use xacminh_store::view::look;
 
 use crate::settings::Settings;
-use crate::{show, wiring};
+use crate::{office, show, wiring};
 
 /// Which ones.
 #[derive(Debug, Args)]
@@ -18,43 +21,81 @@ pub(crate) struct Late {
     /// Only what is held in this province (code of 2 digits).
     #[arg(long, value_name = "CODE")]
     province: Option<String>,
+    /// Only what this office has to act on (its id, or the code of a unit it serves).
+    #[arg(long, value_name = "OFFICE")]
+    office: Option<String>,
+    /// Only what waits for this: `not_sent`, `not_connected`, `not_confirmed`, `not_opened`,
+    /// `not_answered` or `not_read`.
+    #[arg(long, value_name = "WHY", value_parser = read_why)]
+    why: Option<Why>,
+    /// Only what was submitted so many hours or days ago or earlier: `36h`, `5d`.
+    #[arg(long, value_name = "AGE", value_parser = read_age)]
+    min_age: Option<SignedDuration>,
     /// At most so many, oldest due first.
     #[arg(long, default_value = "50")]
     limit: u32,
     /// For a program.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+    /// For a spreadsheet, a line a request.
+    #[arg(long)]
+    csv: bool,
+}
+
+fn read_why(word: &str) -> Result<Why, String> {
+    let words = || Why::ALL.map(Why::as_str).join(", ");
+    Why::ALL.into_iter().find(|why| why.as_str() == word).ok_or_else(|| format!("one of {}", words()))
+}
+
+fn read_age(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || "a number of hours or days, such as 36h or 5d".to_owned();
+    let (number, hours) = match text.split_at_checked(text.len().saturating_sub(1)) {
+        Some((number, "h")) => (number, 1),
+        Some((number, "d")) => (number, 24),
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    Ok(SignedDuration::from_hours(i64::from(number) * hours))
+}
+
+/// A province's code that is one today.
+pub(crate) fn known_province(reference: &Reference, code: &str, now: Timestamp) -> Result<UnitCode> {
+    let unit = code.parse::<UnitCode>().ok().filter(|c| c.level() == UnitLevel::Province);
+    match unit.filter(|c| reference.directory.unit_at(c, local_date(now)).is_some()) {
+        Some(unit) => Ok(unit),
+        None => bail!("there is no province {code}: say its code of two digits, such as 01"),
+    }
 }
 
 /// `xacminh late`.
 pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
     let store = wiring::store(settings)?;
-    let mut conn = store.conn().await?;
-    let reference = reference::load(&mut conn).await?;
+    let reference = reference::load(&mut *store.conn().await?).await?;
     let now = wiring::clock(settings)?.now();
-    let today = local_date(now);
     if let Some(code) = &args.province {
-        let known = code.parse::<UnitCode>().ok().filter(|c| c.level() == UnitLevel::Province);
-        if known.and_then(|c| reference.directory.unit_at(&c, today)).is_none() {
-            bail!("there is no province {code}: say its code of two digits, such as 01");
-        }
+        known_province(&reference, code, now)?;
     }
-    // Unread for a working day counts as late (handbook §5).
-    let day_before = (1..=31)
-        .map(|n| today.saturating_sub(jiff::SignedDuration::from_hours(24 * n)))
-        .find(|day| reference.calendars.nation().is_working_day(*day))
-        .unwrap_or(today);
-    let unread_since = reference.calendars.nation().opening_of(day_before);
-    let rows = late::list(&mut conn, now, today, unread_since, args.province.as_deref(), i64::from(u32::MAX)).await?;
+    let filter = Filter {
+        province: args.province.clone(),
+        office: args
+            .office
+            .as_deref()
+            .map(|text| office::find(&reference.directory, text, local_date(now)))
+            .transpose()?,
+        why: args.why,
+        submitted_before: args.min_age.map(|age| now.saturating_sub(age).context("an age")).transpose()?,
+    };
+    let rows = late::list(&mut *look(&store, now).await?, &filter).await?;
     let shown = usize::try_from(args.limit).unwrap_or(usize::MAX);
     if args.json {
         return show::json(&rows.iter().take(shown).collect::<Vec<_>>());
     }
+    if args.csv {
+        return csv(rows.iter().take(shown), &reference, now);
+    }
     let name = |id: &str| {
-        id.parse()
-            .ok()
-            .and_then(|id| reference.directory.office(&id))
-            .map_or_else(|| id.to_owned(), |o| format!("{} ({id})", o.name))
+        let name = name(&reference, id);
+        if name == id { name } else { format!("{name} ({id})") }
     };
     show::line(format!("late on {}: {}", show::instant(now), summary(&rows)));
     for row in rows.iter().take(shown) {
@@ -62,18 +103,69 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
         let next =
             row.next_at.map_or_else(|| "no further rung".to_owned(), |at| format!("next rung {}", show::instant(at)));
         show::line(format!(
-            "{}  file {}  {}: {} since {}  answer due {due}  rung {}, {next}",
-            row.request_id,
-            row.case_code,
+            "{}  {} since {}, {} old",
             name(&row.holder),
             row.why.as_str(),
             show::instant(row.since),
-            row.rung
+            show::age(row.submitted_at, now),
+        ));
+        show::line(format!(
+            "    {}  file {}  answer due {due}  rung {}, {next}",
+            row.request_id, row.case_code, row.rung
         ));
     }
     if rows.len() > shown {
         show::line(format!("and {} more (--limit)", rows.len() - shown));
     }
+    Ok(())
+}
+
+fn name(reference: &Reference, id: &str) -> String {
+    let office = id.parse().ok().and_then(|id| reference.directory.office(&id));
+    office.map_or_else(|| id.to_owned(), |office| office.name.clone())
+}
+
+fn csv<'a>(rows: impl Iterator<Item = &'a Row>, reference: &Reference, now: Timestamp) -> Result<()> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record([
+        "request_id",
+        "case_code",
+        "province",
+        "holder",
+        "holder_name",
+        "requester",
+        "responder",
+        "why",
+        "submitted_at",
+        "since",
+        "age_hours",
+        "answer_due_on",
+        "overdue",
+        "rung",
+        "next_at",
+    ])?;
+    let instant = |at: Timestamp| xacminh_contract::values::Instant(at).to_string();
+    for row in rows {
+        let hours = now.duration_since(row.submitted_at).as_hours().max(0);
+        out.write_record([
+            &row.request_id.to_string(),
+            &row.case_code,
+            &row.province,
+            &row.holder,
+            &name(reference, &row.holder),
+            &row.requester,
+            &row.responder,
+            row.why.as_str(),
+            &instant(row.submitted_at),
+            &instant(row.since),
+            &hours.to_string(),
+            &row.answer_due_on.map(|on| on.to_string()).unwrap_or_default(),
+            &row.overdue.to_string(),
+            &row.rung.to_string(),
+            &row.next_at.map(instant).unwrap_or_default(),
+        ])?;
+    }
+    show::line(String::from_utf8(out.into_inner()?)?.trim_end());
     Ok(())
 }
 
@@ -87,4 +179,18 @@ fn summary(rows: &[Row]) -> String {
     }
     let parts: Vec<String> = by_why.into_iter().map(|(why, n)| format!("{n} {why}")).collect();
     format!("{} ({})", rows.len(), parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_a_number_of_hours_or_days() {
+        assert_eq!(read_age("36h"), Ok(SignedDuration::from_hours(36)));
+        assert_eq!(read_age("5d"), Ok(SignedDuration::from_hours(120)));
+        for wrong in ["", "5", "d", "-1d", "5 d", "1w", "5ngày"] {
+            assert!(read_age(wrong).is_err(), "{wrong}");
+        }
+    }
 }

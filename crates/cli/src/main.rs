@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod call_list;
 mod config;
 mod demo;
 mod doctor;
@@ -15,6 +16,7 @@ mod play;
 mod progress;
 mod readiness;
 mod reconcile;
+mod report;
 mod request;
 mod settings;
 mod show;
@@ -85,6 +87,10 @@ enum Command {
     /// What an office and the broker have of a day, by the office's last report: each difference, and
     /// what became of it.
     Reconcile(reconcile::Reconcile),
+    /// How requests fare: volumes, on time by both clocks, lag, who held them, what is late and why.
+    Report(report::Report),
+    /// Whom to phone in a province: office, number, how many, the oldest, why, the last contact.
+    CallList(call_list::CallList),
     /// Reads an office's inbox as that office, over AMQP.
     Inbox(play::Inbox),
     /// Answers a request as the office asked, over AMQP: says `request.opened` first, which implies
@@ -151,6 +157,8 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Request(command) => request::request(settings, &command).await,
         Command::Late(args) => late::late(settings, &args).await,
         Command::Reconcile(args) => reconcile::reconcile(settings, &args).await,
+        Command::Report(args) => report::report(settings, &args).await,
+        Command::CallList(args) => call_list::call_list(settings, &args).await,
         Command::Inbox(args) => play::inbox(settings, &args).await,
         Command::Answer(args) => play::answer(settings, &args).await,
         Command::Parked(command) => parked::parked(settings, &command).await,

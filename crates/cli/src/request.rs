@@ -11,7 +11,7 @@ use xacminh_contract::trace::TraceId;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
 use xacminh_domain::request::Request as Domain;
-use xacminh_store::outage::{self, Outage};
+use xacminh_store::outage::{self, OnRecord, Outage};
 use xacminh_store::{ledger, reference};
 
 use crate::settings::Settings;
@@ -85,6 +85,8 @@ struct Found {
     request: Domain,
     events: Vec<ledger::Kept>,
     outages: Vec<Outage>,
+    /// All that are on record for its time, of its home's inbox too.
+    on_record: Vec<OnRecord>,
     reference: reference::Reference,
     now: Timestamp,
 }
@@ -94,11 +96,15 @@ async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
     let mut conn = store.conn().await?;
     let request =
         ledger::read(&mut conn, &[id]).await?.remove(&id).with_context(|| format!("there is no request {id}"))?.request;
+    let now = wiring::clock(settings)?.now();
+    let ended = request.at.read.or(request.at.withdrawn).unwrap_or(now);
+    let home = request.opening.responder;
     Ok(Found {
+        on_record: outage::between(&mut conn, request.at.submitted, ended, Some(home)).await?,
         events: ledger::events_of(&mut conn, id).await?,
         outages: outage::since(&mut conn, request.at.submitted).await?,
         reference: reference::load(&mut conn).await?,
-        now: wiring::clock(settings)?.now(),
+        now,
         request,
     })
 }
@@ -181,9 +187,16 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
                 "until": h.until, "seconds": h.to.duration_since(h.from).as_secs_f64(), "working_minutes": minutes(h.from, h.to),
             }))
             .collect();
+        let outages: Vec<_> = found
+            .on_record
+            .iter()
+            .map(|o| json!({
+                "what": o.what, "office": o.office, "from": o.span.0.to_string(), "to": o.span.1.map(|to| to.to_string()),
+            }))
+            .collect();
         return show::json(&json!({
             "request_id": found.request.id.to_string(), "trace_id": found.trace().to_string(),
-            "state": found.request.state.as_str(), "hops": hops,
+            "state": found.request.state.as_str(), "hops": hops, "outages": outages,
         }));
     }
     show::line(format!(
@@ -210,6 +223,20 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
             show::instant(last.to),
             show::stretch(first.from, last.to),
             minutes(first.from, last.to)
+        ));
+    }
+    for outage in &found.on_record {
+        let (from, to) = outage.span;
+        let what = match outage.what.as_str() {
+            "rabbitmq" => "RabbitMQ away: what was the home's system's time is the line's",
+            "store" => "PostgreSQL away; nobody's time changes by it",
+            _ => "nobody read the home's inbox; nobody's time changes by it",
+        };
+        show::line(format!(
+            "  {}  {:>16}  {}  {what}",
+            show::instant(from),
+            show::stretch(from, to.unwrap_or(found.now)),
+            if to.is_some() { "outage" } else { "outage, still" },
         ));
     }
     for event in &found.events {

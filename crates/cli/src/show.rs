@@ -51,3 +51,13 @@ pub(crate) fn stretch(from: Timestamp, to: Timestamp) -> String {
         _ => format!("{} h {:02} min {:02} s", seconds / 3_600, seconds / 60 % 60, seconds % 60),
     }
 }
+
+/// How long ago, in days and hours, for what is counted in days.
+pub(crate) fn age(since: Timestamp, now: Timestamp) -> String {
+    let minutes = now.duration_since(since).as_mins().max(0);
+    match minutes {
+        0..60 => format!("{minutes} min"),
+        60..1_440 => format!("{} h {:02} min", minutes / 60, minutes % 60),
+        _ => format!("{} d {:02} h", minutes / 1_440, minutes / 60 % 24),
+    }
+}

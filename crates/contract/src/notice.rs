@@ -97,6 +97,10 @@ pub enum Why {
 }
 
 impl Why {
+    /// All of them, in the order of a request's way.
+    pub const ALL: [Self; 6] =
+        [Self::NotSent, Self::NotConnected, Self::NotConfirmed, Self::NotOpened, Self::NotAnswered, Self::NotRead];
+
     /// The word on the wire and in reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@
 //! | which office is it | [`mod@unit`], [`office`], [`directory`] |
 //! | do two ends have the same messages | [`reconcile`] |
 //! | what are citizens told | [`wording`] |
+//! | which counts may be published | [`publication`] |
 //! | is a number or a name well formed | [`person_no`], [`person`], [`name`] |
 
 pub mod answer;
@@ -26,6 +27,7 @@ pub mod name;
 pub mod office;
 pub mod person;
 pub mod person_no;
+pub mod publication;
 pub mod reconcile;
 pub mod request;
 pub mod rules;

@@ -25,6 +25,7 @@ use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
+use xacminh_store::outage::Server;
 use xacminh_store::outbox::{self, Batch, Letter, Mark, Place, SHARDS, Waiting};
 use xacminh_store::reference::Reference;
 use xacminh_store::{PgConnection, PgListener, delivery, epoch, request, timer};
@@ -55,9 +56,12 @@ const ASIDE: Duration = Duration::from_secs(30);
 pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationToken) {
     let lane = |lane| send_lane(&core, bus.publisher(), lane, &stop);
     let (told, seen) = watch::channel(Vec::new());
+    let (told_of_store, seen_of_store) = watch::channel(Vec::new());
     tokio::join!(
         outages::watch(core.clock.clone(), bus.clone(), told, stop.clone()),
-        outages::record(core.clone(), seen, stop.clone()),
+        outages::record(core.clone(), Server::RabbitMq, seen, stop.clone()),
+        outages::watch_store(core.clock.clone(), core.store.clone(), told_of_store, stop.clone()),
+        outages::record(core.clone(), Server::Store, seen_of_store, stop.clone()),
         sending_again::run(core.clone(), bus.clone(), look_every, stop.clone()),
         lane(0),
         lane(1),

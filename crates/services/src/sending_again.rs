@@ -6,6 +6,8 @@
 //! * with nobody reading it, whoever took the messages is gone: they lie there again at once, for
 //!   when the office reconnects;
 //! * with a reader, what was not confirmed within the time of the rule `delivery.send_again`.
+//!
+//! The same look notes since when an inbox with something on its way has had no reader.
 
 use std::time::Duration;
 
@@ -13,7 +15,9 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, InboxProbe, InboxSight};
 use xacminh_contract::names::inbox;
+use xacminh_domain::Timestamp;
 use xacminh_store::delivery::{self, Again, Unheard};
+use xacminh_store::outage;
 
 use crate::core::Core;
 use crate::error::Error;
@@ -47,6 +51,7 @@ async fn look(core: &Core, probe: &InboxProbe, turn: &mut usize) -> Result<(), E
     let mut unheard = delivery::unheard(&mut conn, now, now - GONE).await?;
     drop(conn);
     if unheard.is_empty() {
+        outage::inbox_read(&mut *core.store.conn().await?, &[], now).await?;
         return Ok(());
     }
     unheard.sort_unstable_by_key(|u| u.office);
@@ -57,6 +62,7 @@ async fn look(core: &Core, probe: &InboxProbe, turn: &mut usize) -> Result<(), E
 
     let inboxes: Vec<String> = unheard.iter().map(|u| inbox(u.office)).collect();
     let sights = probe.look(&inboxes).await?;
+    note(core, now, &unheard, &sights).await?;
     let (mut messages, mut offices) = (0, 0);
     for (Unheard { office, again_is_due }, sight) in unheard.into_iter().zip(sights) {
         let what = match sight {
@@ -73,5 +79,16 @@ async fn look(core: &Core, probe: &InboxProbe, turn: &mut usize) -> Result<(), E
         core.metrics.sent_again.inc_by(messages);
         core.outbox.notify_waiters();
     }
+    Ok(())
+}
+
+/// Writes down which of these inboxes, which all have something on its way, have nobody to read it,
+/// and which have somebody again. It changes no clock and no blame.
+async fn note(core: &Core, now: Timestamp, looked: &[Unheard], sights: &[InboxSight]) -> Result<(), Error> {
+    let (read, left): (Vec<_>, Vec<_>) = looked.iter().zip(sights).partition(|(_, sight)| sight.has_reader());
+    let offices = |of: Vec<(&Unheard, &InboxSight)>| of.into_iter().map(|(u, _)| u.office).collect::<Vec<_>>();
+    let mut conn = core.store.conn().await?;
+    outage::inbox_left(&mut conn, &offices(left), now).await?;
+    outage::inbox_read(&mut conn, &offices(read), now).await?;
     Ok(())
 }

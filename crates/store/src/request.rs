@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use xacminh_contract::ledger::ClockCause;
-use xacminh_contract::request::{FileForm, Kind};
+use xacminh_contract::request::{FileForm, Kind, Purpose};
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::request::Matter;
@@ -35,10 +35,10 @@ pub async fn insert(tx: &mut PgConnection, new: &[(&Chained, &Provinces)]) -> Re
     query(
         "insert into requests (request_id, requester, responder, requester_province, responder_province,
              home_unit, kind, lane, lookup_pending, case_code, received_on, state, seq, head_hash,
-             submitted_at, file_due_on)
+             submitted_at, file_due_on, received_at, purpose)
          select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
              $7::text[], $8::text[], $9::bool[], $10::text[], $11::date[], $12::text[], $13::int[],
-             $14::bytea[], $15::timestamptz[], $16::date[])",
+             $14::bytea[], $15::timestamptz[], $16::date[], $17::timestamptz[], $18::text[])",
     )
     .bind(new.iter().map(|(c, _)| c.request.id.uuid()).collect::<Vec<_>>())
     .bind(opening(|o| o.requester.to_string()))
@@ -60,6 +60,8 @@ pub async fn insert(tx: &mut PgConnection, new: &[(&Chained, &Provinces)]) -> Re
     .bind(new.iter().map(|(c, _)| c.head.as_bytes().as_slice()).collect::<Vec<_>>())
     .bind(new.iter().map(|(c, _)| At(c.request.at.submitted)).collect::<Vec<_>>())
     .bind(new.iter().map(|(c, _)| c.request.file_due.as_ref().map(|d| On(d.on))).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| c.request.opening.received_at.map(At)).collect::<Vec<_>>())
+    .bind(new.iter().map(|(c, _)| Purpose::from(c.request.opening.purpose).as_str()).collect::<Vec<_>>())
     .execute(tx)
     .await?;
     Ok(())

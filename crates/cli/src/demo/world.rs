@@ -17,7 +17,8 @@ use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_registry::Registry;
 use xacminh_store::Store;
-use xacminh_store::view::{late, standing};
+use xacminh_store::view::late::{self, Filter, Late};
+use xacminh_store::view::{look, standing};
 
 use super::homes;
 use super::process::{Part, Program};
@@ -142,11 +143,14 @@ impl World {
         &self.program.log
     }
 
+    async fn late(&self) -> Result<Vec<Late>> {
+        Ok(late::list(&mut *look(&self.store, self.clock.now()).await?, &Filter::default()).await?)
+    }
+
     /// Prints commands about a request that is late, ready to paste: a person can play its office
     /// and see `late` and the trace change.
     pub(crate) async fn suggest(&self) -> Result<()> {
-        let now = self.clock.now();
-        let rows = late::list(&mut *self.store.conn().await?, now, local_date(now), start(), None, 1_000).await?;
+        let rows = self.late().await?;
         let Some(row) = rows.iter().find(|row| row.why == Why::NotOpened) else { return Ok(()) };
         let (run, id, province) = (&self.wrapper, row.request_id, &row.province);
         show::line("Play a silent office yourself:");
@@ -300,9 +304,7 @@ impl xacminh_demo::World for World {
     }
 
     async fn operator_view(&self) -> Result<OperatorView> {
-        let now = self.clock.now();
-        let today = local_date(now);
-        let rows = late::list(&mut *self.store.conn().await?, now, today, now, None, i64::from(u32::MAX)).await?;
+        let rows = self.late().await?;
         let names: HashMap<String, &str> = self.homes.iter().map(|h| (h.office.to_string(), h.name.as_str())).collect();
         let (mut by_reason, mut holders, mut next) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for row in &rows {

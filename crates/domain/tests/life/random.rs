@@ -258,6 +258,37 @@ proptest! {
     }
 
     #[test]
+    fn an_outage_moves_time_from_the_home_system_to_the_line_and_no_other(
+        steps in steps(), outages in outages(), asked_after in prop::option::of(0..600_i64), later in 0..20_000_i64,
+    ) {
+        let ground = Ground::new();
+        let begin = november(19, 8, 0);
+        let received_at = asked_after.map(|minutes| begin - SignedDuration::from_mins(minutes));
+        let mut life = Life::begin(&ground, begin, received_at);
+        let mut now = begin;
+        for (at, step) in timed(steps) {
+            life.live(&step, at, &ground, &outages);
+            now = at;
+        }
+        now += SignedDuration::from_mins(later);
+        let of = |outages: &Outages, holders: &[Holder]| -> SignedDuration {
+            let hops = lag::path(&life.request, now, outages);
+            hops.iter().filter(|h| holders.contains(&h.holder)).map(|h| h.to.duration_since(h.from)).sum()
+        };
+        for holder in [Holder::Requester, Holder::Broker, Holder::Responder] {
+            prop_assert_eq!(of(&outages, &[holder]), of(&[], &[holder]), "{:?}", holder);
+        }
+        let both = [Holder::ResponderSystem, Holder::Transport];
+        prop_assert_eq!(of(&outages, &both), of(&[], &both));
+        prop_assert_eq!(of(&[], &[Holder::Transport]), SignedDuration::ZERO);
+        // An end is an end: what comes after it changes nobody's time.
+        if !life.request.state.is_open() && life.request.state != State::Answered {
+            let hops = |now| lag::path(&life.request, now, &outages);
+            prop_assert_eq!(hops(now), hops(now + SignedDuration::from_hours(1)));
+        }
+    }
+
+    #[test]
     fn an_answer_judged_twice_is_judged_the_same(
         steps in steps(), code in 0..AnswerCode::ALL.len(), other in 0..AnswerCode::ALL.len(),
         digest in 3..100_u8, later in 0..20_000_i64,

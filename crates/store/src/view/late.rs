@@ -1,10 +1,11 @@
-//! What is late, who holds it, since when and why.
+//! What is late, who holds it, since when and why. The rule what is late is the schema's view
+//! `report_in_hand`, so that `late`, the report and whoever asks with SQL tell the same.
 
 use serde::Serialize;
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use xacminh_contract::notice::Why;
-use xacminh_domain::id::RequestId;
+use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{ClockCause, State};
 use xacminh_domain::{Date, Timestamp};
 
@@ -29,6 +30,19 @@ pub fn why(state: &str, clock_cause: Option<&str>) -> Option<Why> {
     }
 }
 
+/// Which of what is late.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Held in this province (code of 2 digits).
+    pub province: Option<String>,
+    /// To be acted on by this office.
+    pub office: Option<OfficeId>,
+    /// Waiting for this.
+    pub why: Option<Why>,
+    /// Submitted before this instant.
+    pub submitted_before: Option<Timestamp>,
+}
+
 /// One late request.
 #[derive(Debug, Clone, Serialize)]
 pub struct Late {
@@ -41,10 +55,13 @@ pub struct Late {
     pub requester: String,
     /// H.
     pub responder: String,
-    /// Who holds it.
+    /// Who holds it: an office, or `(broker)`.
     pub holder: String,
-    /// Province code of the holder.
+    /// Province code of the office that has to act.
     pub province: String,
+    /// When it was submitted.
+    #[serde(serialize_with = "crate::as_local")]
+    pub submitted_at: Timestamp,
     /// Since when.
     #[serde(serialize_with = "crate::as_local")]
     pub since: Timestamp,
@@ -53,6 +70,8 @@ pub struct Late {
     /// The last day on which the answer was in time; none before H's clock runs.
     #[serde(serialize_with = "crate::as_optional_text")]
     pub answer_due_on: Option<Date>,
+    /// Whether the answer due is past and there is none.
+    pub overdue: bool,
     /// The highest rung that fired.
     pub rung: i16,
     /// When the next rung fires.
@@ -60,73 +79,45 @@ pub struct Late {
     pub next_at: Option<Timestamp>,
 }
 
-/// What is late at `now`: not sent within a minute, not confirmed within the time of the rule, not
-/// opened by the accept due, not answered by the answer due, or answered and unread since before
-/// `unread_since`. Oldest due first.
-pub async fn list(
-    conn: &mut PgConnection,
-    now: Timestamp,
-    today: Date,
-    unread_since: Timestamp,
-    province: Option<&str>,
-    limit: i64,
-) -> Result<Vec<Late>, Error> {
-    let a_minute_ago = now - jiff::SignedDuration::from_mins(1);
+/// What is late: not sent within a minute, not confirmed within the time of the rule, not opened by
+/// the accept due, not answered by the answer due, or answered and unread since before the latest
+/// working day. Oldest due first. Wants a connection of [`super::look`].
+pub async fn list(conn: &mut PgConnection, filter: &Filter) -> Result<Vec<Late>, Error> {
     let rows = query(
-        "select r.*, t.due_at as next_at, coalesce(r.sent_at, r.submitted_at) as unheard_since,
-             r.state = 'submitted' and $7 <= (
-                 select count(*) from deliveries d where d.office = r.responder and d.sent_at is not null
-             ) as waits_for_room
-         from timers t join requests r using (request_id)
-         where ((r.state = 'submitted' and r.submitted_at < $1)
-             or (r.state in ('submitted', 'sent') and r.clock_start is not null)
-             or (r.state = 'delivered' and r.accept_due_on < $2)
-             or (r.state in ('delivered', 'opened') and r.answer_due_at <= $3)
-             or (r.state = 'answered' and r.answered_at < $4))
-           and ($5::text is null or case r.state when 'answered' then r.requester_province else r.responder_province end = $5)
-         order by coalesce(r.answer_due_at, r.submitted_at), r.request_id limit $6",
+        "select * from report_in_hand
+         where late and ($1::text is null or province = $1) and ($2::text is null or office = $2)
+             and ($3::text is null or why = $3) and ($4::timestamptz is null or submitted_at < $4)
+         order by coalesce(answer_due_at, submitted_at), request_id",
     )
-    .bind(At(a_minute_ago))
-    .bind(On(today))
-    .bind(At(now))
-    .bind(At(unread_since))
-    .bind(province)
-    .bind(limit)
-    .bind(i64::from(crate::delivery::CAP))
+    .bind(filter.province.as_deref())
+    .bind(filter.office.map(|o| o.to_string()))
+    .bind(filter.why.map(Why::as_str))
+    .bind(filter.submitted_before.map(At))
     .fetch_all(conn)
     .await?;
     rows.into_iter()
         .map(|row| {
-            let state: &str = row.try_get("state")?;
-            let why =
-                why(state, row.try_get("clock_cause")?).ok_or_else(|| Error::unreadable("a request", "not in life"))?;
-            let (holder, province, since) = match why {
-                // Behind the cap it is H's system that has to confirm what it got before.
-                Why::NotSent if row.try_get("waits_for_room")? => {
-                    (row.try_get("responder")?, "responder_province", "submitted_at")
-                }
-                Why::NotSent => ("(broker)".to_owned(), "responder_province", "submitted_at"),
-                Why::NotRead => (row.try_get("requester")?, "requester_province", "answered_at"),
-                Why::NotConnected | Why::NotConfirmed => {
-                    (row.try_get("responder")?, "responder_province", "unheard_since")
-                }
-                Why::NotOpened => (row.try_get("responder")?, "responder_province", "delivered_at"),
-                Why::NotAnswered => (row.try_get("responder")?, "responder_province", "opened_at"),
-            };
-            let next_at = row.try_get::<At, _>("next_at")?.0;
+            let with_broker: bool = row.try_get("with_broker")?;
+            let next_at = row.try_get::<At, _>("next_rung_at")?.0;
             Ok(Late {
                 request_id: request_id(row.try_get("request_id")?)?,
                 case_code: row.try_get("case_code")?,
                 requester: row.try_get("requester")?,
                 responder: row.try_get("responder")?,
-                holder,
-                province: row.try_get(province)?,
-                since: row.try_get::<At, _>(since)?.0,
-                why,
+                holder: if with_broker { "(broker)".to_owned() } else { row.try_get("office")? },
+                province: row.try_get("province")?,
+                submitted_at: row.try_get::<At, _>("submitted_at")?.0,
+                since: row.try_get::<At, _>("since_at")?.0,
+                why: why_of(row.try_get("why")?)?,
                 answer_due_on: row.try_get::<Option<On>, _>("answer_due_on")?.map(|on| on.0),
+                overdue: row.try_get("overdue")?,
                 rung: row.try_get("rung")?,
                 next_at: (next_at != crate::timer::NEVER).then_some(next_at),
             })
         })
         .collect()
+}
+
+pub(crate) fn why_of(word: &str) -> Result<Why, Error> {
+    Why::ALL.into_iter().find(|w| w.as_str() == word).ok_or_else(|| Error::unreadable("why it waits", word.to_owned()))
 }

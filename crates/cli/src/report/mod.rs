@@ -1,0 +1,145 @@
+//! `report`: how requests fare, from the views of the store, for a person, a spreadsheet or a program.
+//!
+//! ```text
+//! views report_… ─▶ store::view ─▶ tables (which figures stand where) ─▶ public (what may be told)
+//!                                                                     ─▶ text │ csv │ json │ xlsx
+//! ```
+
+mod columns;
+mod files;
+mod model;
+mod public;
+mod tables;
+mod text;
+mod words;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use jiff::civil::Date;
+use xacminh_domain::calendar::{at_local, end_of_day};
+use xacminh_store::view::report::Days;
+use xacminh_store::view::{by_office, look, report as view};
+use xacminh_store::{outage, reference};
+
+use crate::settings::Settings;
+use crate::wiring;
+use model::Report as Page;
+use tables::Figures;
+
+pub(crate) use text::{cut, wrapped};
+pub(crate) use words::short_office;
+
+/// Of which days, for whom, in what form.
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The first day, such as 2026-11-01.
+    #[arg(long, value_name = "DAY")]
+    from: Date,
+    /// The last day.
+    #[arg(long, value_name = "DAY")]
+    to: Date,
+    /// How finely.
+    #[arg(long, value_enum, default_value = "nation")]
+    level: Level,
+    /// In what form.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+    /// For publication: no count under 5, and none from which such a one could be worked out. Do not
+    /// publish two levels of the same days side by side.
+    #[arg(long)]
+    public: bool,
+    /// Into a file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// How finely figures are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Level {
+    /// A line an office, by what it has to do next.
+    Office,
+    /// A line a province.
+    Province,
+    /// The nation, cut by province, unit type, purpose and kind.
+    Nation,
+}
+
+/// In what form a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// For a terminal.
+    Text,
+    /// A line a figure.
+    Csv,
+    /// A workbook, a sheet a table.
+    Xlsx,
+    /// Tables of rows.
+    Json,
+}
+
+/// `xacminh report`.
+pub(crate) async fn report(settings: &Settings, args: &Report) -> Result<()> {
+    if args.to < args.from {
+        bail!("--to lies before --from");
+    }
+    if args.format == Form::Xlsx && args.out.is_none() && std::io::stdout().is_terminal() {
+        bail!("a workbook is no text: name a file with --out");
+    }
+    let page = make(settings, args).await?;
+    let bytes = match args.format {
+        Form::Text => text::page(&page).into_bytes(),
+        Form::Csv => files::csv(&page)?,
+        Form::Xlsx => files::xlsx(&page)?,
+        Form::Json => files::json(&page)?,
+    };
+    match &args.out {
+        Some(file) => std::fs::write(file, bytes).with_context(|| file.display().to_string()),
+        None => {
+            // A reader that went away (`| head`) has what it wanted.
+            let _ = std::io::stdout().lock().write_all(&bytes);
+            Ok(())
+        }
+    }
+}
+
+async fn make(settings: &Settings, args: &Report) -> Result<Page> {
+    let store = wiring::store(settings)?;
+    let now = wiring::clock(settings)?.now();
+    let days = Days { from: args.from, to: args.to };
+    let reference = reference::load(&mut *store.conn().await?).await?;
+    let mut conn = look(&store, now).await?;
+    let by_office = args.level == Level::Office;
+    let figures = Figures {
+        now,
+        reference,
+        public: args.public,
+        standing: view::standing(&mut conn, days).await?.into_iter().collect(),
+        segments: if by_office { Vec::new() } else { view::segments(&mut conn, days).await? },
+        held: if by_office { Vec::new() } else { view::held(&mut conn, days).await? },
+        in_hand: if by_office { Vec::new() } else { view::in_hand(&mut conn).await? },
+        late_for: if by_office { Vec::new() } else { view::late_for(&mut conn).await? },
+        refused: view::refused(&mut conn, days).await?,
+        offices: if by_office { by_office::offices(&mut conn, days).await? } else { Vec::new() },
+        outages: outage::between(&mut conn, at_local(days.from, 0, 0), end_of_day(days.to).min(now), None).await?,
+    };
+    conn.rollback().await.context("PostgreSQL")?;
+    let mut tables = match args.level {
+        Level::Nation => figures.nation(),
+        Level::Province => figures.provinces(),
+        Level::Office => figures.by_office(),
+    };
+    let mut definitions = words::DEFINITIONS.to_vec();
+    if args.public {
+        public::withhold(&mut tables);
+        definitions.push(words::WITHHELD);
+    }
+    let level = match args.level {
+        Level::Nation => "nation",
+        Level::Province => "province",
+        Level::Office => "office",
+    };
+    Ok(Page { from: days.from, to: days.to, as_of: now, level, public: args.public, tables, definitions })
+}
