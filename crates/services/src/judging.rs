@@ -70,7 +70,7 @@ pub(crate) struct Done {
     pub(crate) deliveries: Vec<NewDelivery>,
     pub(crate) letters: Vec<Letter>,
     pub(crate) seen: Vec<(RequestId, Event)>,
-    pub(crate) reports: Vec<(OfficeId, Report)>,
+    pub(crate) reports: Vec<(OfficeId, Trace, Report)>,
 }
 
 /// The receipt of a command; none for what needs none.
@@ -93,7 +93,7 @@ impl Bench<'_> {
             Command::CloseFile(c) => self.change(ready, domain::Command::CloseFile(c.form.into(), c.closed_on.0), None),
             Command::Reconcile(report) => Ok(match reconciling::look(report, self.now) {
                 Ok(()) => {
-                    self.done.reports.push((ready.sender, report.clone()));
+                    self.done.reports.push((ready.sender, ready.trace, report.clone()));
                     None
                 }
                 Err(refusal) => Some(self.refuse(ready, refusal)),

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use xacminh_contract::receipt::{Refusal, State};
 use xacminh_contract::reconcile::{Counts, Difference, Healing, Line, MOST_PAGES, Reconciled, Report};
 use xacminh_contract::refusal::RefusalCode;
+use xacminh_contract::trace::Trace;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::{MessageId, OfficeId, RequestId};
@@ -49,17 +50,17 @@ pub(crate) fn look(report: &Report, now: Timestamp) -> Result<(), Refusal> {
 pub(crate) async fn compare(
     tx: &mut PgConnection,
     now: Timestamp,
-    reports: &[(OfficeId, Report)],
+    reports: &[(OfficeId, Trace, Report)],
 ) -> Result<(Vec<Letter>, Vec<(Difference, Healing)>), Error> {
     let (mut letters, mut differences) = (Vec::new(), Vec::new());
     // In one order everywhere, since pages of an office meet under a lock.
     let mut reports: Vec<_> = reports.iter().collect();
-    reports.sort_by_key(|(office, report)| (*office, report.day));
-    for (office, report) in reports {
+    reports.sort_by_key(|(office, _, report)| (*office, report.day));
+    for (office, trace, report) in reports {
         let Some(whole) = store::take_page(tx, *office, report).await? else { continue };
-        let found = compare_one(tx, now, *office, &whole).await?;
+        let found = compare_one(tx, now, *office, *trace, &whole).await?;
         differences.extend(found.differences.iter().map(|line| (line.difference, line.healing)));
-        letters.extend(found.letters);
+        letters.extend(found.letters.into_iter().map(|letter| composing::traced(letter, *trace)));
     }
     Ok((letters, differences))
 }
@@ -69,7 +70,13 @@ struct Found {
     letters: Vec<Letter>,
 }
 
-async fn compare_one(tx: &mut PgConnection, now: Timestamp, office: OfficeId, whole: &Whole) -> Result<Found, Error> {
+async fn compare_one(
+    tx: &mut PgConnection,
+    now: Timestamp,
+    office: OfficeId,
+    trace: Trace,
+    whole: &Whole,
+) -> Result<Found, Error> {
     let taken = store::taken(tx, office, whole.day).await?;
     let sent = store::letters(tx, office, whole.day).await?;
     let compared = domain::compare(
@@ -136,7 +143,7 @@ async fn compare_one(tx: &mut PgConnection, now: Timestamp, office: OfficeId, wh
         differences,
     };
     let mut letters = composing::reconciled(office, &result, now);
-    letters.extend(heal(tx, now, office, &result.differences).await?);
+    letters.extend(heal(tx, now, office, trace, &result.differences).await?);
     Ok(Found { differences: result.differences, letters })
 }
 
@@ -145,6 +152,7 @@ async fn heal(
     tx: &mut PgConnection,
     now: Timestamp,
     office: OfficeId,
+    trace: Trace,
     differences: &[Line],
 ) -> Result<Vec<Letter>, Error> {
     let with = |healing| differences.iter().filter(move |line| line.healing == healing);
@@ -158,7 +166,7 @@ async fn heal(
     for some in store::receipts(tx, office, &commands).await?.chunks(RECEIPTS) {
         let mut receipts = Receipts::default();
         for (bytes, request) in some {
-            receipts.add(office, bytes.clone(), *request);
+            receipts.add(office, bytes.clone(), *request, trace);
         }
         letters.extend(receipts.letters(now));
     }

@@ -174,7 +174,7 @@ join report_days b on b.on_date = report_day(s.to_at);
 create view report_hops as
 with away as (
     select coalesce(range_agg(tstzrange(from_at, to_at)), '{}'::tstzmultirange) as spans
-    from outages where what = 'rabbitmq' and from_at < coalesce(to_at, 'infinity')
+    from outages where what in ('rabbitmq', 'restore') and from_at < coalesce(to_at, 'infinity')
 ), ends as (
     -- A step that was overtaken lasted until what overtook it.
     select request_id, clock_cause, clock_start, sent_at,

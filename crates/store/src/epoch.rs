@@ -58,7 +58,7 @@ pub async fn renew(tx: &mut PgConnection, now: Timestamp) -> Result<Renewed, Err
             .fetch_one(&mut *tx)
             .await?;
     if let Some(from) = lost_from.filter(|from| *from < now) {
-        outage::record(&mut *tx, "restore", from, now).await?;
+        outage::record(&mut *tx, outage::Server::Restore, from, now).await?;
     }
     let again = query("update deliveries set sent_at = null, again_at = null where sent_at is not null")
         .execute(&mut *tx)

@@ -1,4 +1,5 @@
-//! Outages, as intervals. They pause no clock. RabbitMQ's say whose the time was; the others (the
+//! Outages, as intervals. They pause no clock. RabbitMQ's, and the time that a restore lost, say whose the
+//! time was; the others (the
 //! store away, an inbox without a reader) are only noted, in a table of their own, for whoever asks
 //! later why something took so long.
 
@@ -20,24 +21,27 @@ pub enum Server {
     RabbitMq,
     /// PostgreSQL: nothing was taken or changed.
     Store,
+    /// A restore from a backup: what came after the backup is lost, and that time is nobody's.
+    Restore,
 }
 
 /// Writes down an outage that is over.
 pub async fn record(conn: &mut PgConnection, of: Server, from: Timestamp, to: Timestamp) -> Result<(), Error> {
     let statement = match of {
         Server::RabbitMq => "insert into outages (what, from_at, to_at) values ('rabbitmq', $1, $2)",
+        Server::Restore => "insert into outages (what, from_at, to_at) values ('restore', $1, $2)",
         Server::Store => "insert into noted_outages (what, from_at, to_at) values ('store', $1, $2)",
     };
     query(statement).bind(At(from)).bind(At(to)).execute(conn).await?;
     Ok(())
 }
 
-/// RabbitMQ's outages that touch the time since an instant, oldest first: those that count for the
+/// RabbitMQ's outages, and what restores lost, that touch the time since an instant, oldest first: those that count for the
 /// wait for a confirm and for the blame.
 pub async fn since(conn: &mut PgConnection, at: Timestamp) -> Result<Vec<Outage>, Error> {
     let rows = query(
         "select from_at, to_at from outages
-         where what = 'rabbitmq' and coalesce(to_at, 'infinity') > $1 order by from_at",
+         where what in ('rabbitmq', 'restore') and coalesce(to_at, 'infinity') > $1 order by from_at",
     )
     .bind(At(at))
     .fetch_all(conn)
@@ -80,7 +84,7 @@ pub async fn inbox_read(conn: &mut PgConnection, offices: &[OfficeId], at: Times
 /// An outage on record, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnRecord {
-    /// `rabbitmq`, `store` or `inbox`.
+    /// `rabbitmq`, `restore`, `store` or `inbox`.
     pub what: String,
     /// Whose inbox.
     pub office: Option<String>,
