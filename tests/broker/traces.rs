@@ -177,7 +177,7 @@ async fn the_log_tells_the_trace_of_what_was_taken_and_of_what_left() -> Result<
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
-        .with_env_filter(EnvFilter::new("off,xacminh_services=debug"))
+        .with_env_filter(EnvFilter::new("off,xacminh_services=trace"))
         .with_writer(move || to.clone())
         .try_init()
         .map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -196,7 +196,7 @@ async fn the_log_tells_the_trace_of_what_was_taken_and_of_what_left() -> Result<
     })
     .await;
     let taken = lines.iter().find(|line| line["message"] == "taken").context("no line about the taking")?;
-    assert_eq!((&taken["level"], &taken["message.id"]), (&json!("DEBUG"), &json!(request.to_string())));
+    assert_eq!((&taken["level"], &taken["message.id"]), (&json!("TRACE"), &json!(request.to_string())));
     assert_eq!(taken["office.id"], json!(ward.office.id.to_string()));
     let left: Vec<&Value> =
         lines.iter().filter(|line| line["message"] == "left").map(|line| &line["message.type"]).collect();

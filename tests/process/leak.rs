@@ -280,7 +280,7 @@ async fn no_value_sent_for_a_person_appears_anywhere() -> Result<()> {
     let random: String = product.world.name().chars().rev().take(8).collect();
     let secrets = Secrets::new(&format!("qx{random}zj"));
     let searcher = Searcher::new(&secrets.values);
-    let mut running = product.spawn(&[], &[("XACMINH_LOG__FILTER", "debug")]).await?;
+    let mut running = product.spawn(&[], &[("XACMINH_LOG__FILTER", "debug,xacminh_services=trace")]).await?;
     running.child.wait_until_ready(&running.admin, "/readyz", START).await?;
     let (mut ward, mut home) = (product.office(WARD).await?, product.office(HOME).await?);
     let mut database = PgConnection::connect(&product.world.pg_url()).await?;

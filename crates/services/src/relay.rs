@@ -257,7 +257,7 @@ impl<'a> Lane<'a> {
 /// One line a message, for whoever follows a trace.
 fn told(letter: &Letter) {
     let trace = letter.traceparent.as_deref().and_then(Trace::parse);
-    tracing::debug!(
+    tracing::trace!(
         trace.id = trace.map(|trace| tracing::field::display(trace.id)),
         message.id = %letter.message_id,
         message.r#type = letter.message_type,

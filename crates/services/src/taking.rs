@@ -344,7 +344,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     }
     core.metrics.differ(&differences);
     for (read, trace, outcome) in taken {
-        tracing::debug!(
+        tracing::trace!(
             trace.id = %trace.id,
             message.id = read.message_id.map(tracing::field::display),
             message.r#type = read.of.map_or("unknown", CommandType::short),
