@@ -79,10 +79,12 @@ async fn the_time_that_a_restore_lost_is_an_outage_and_every_message_carries_the
     let core = stage.core().await?;
     // As a process notes it every ten seconds.
     xacminh_store::epoch::alive(&mut *stage.store.conn().await?, stage.clock.now()).await?;
-    ward.submit(&offices[1], 1).await?;
+    let request = ward.submit(&offices[1], 1).await?;
     let epoch = |delivery: &xacminh_testkit::Delivery| xacminh_testkit::header(delivery, "xm-epoch");
     let first = home.next().await?;
     home.ack(&first).await?;
+    // It may be in the inbox before the store knows.
+    stage.until_state(request, "sent").await;
 
     stage.set("2026-11-19T08:30");
     let (renewed, _) = restoring::begin_anew(&core).await?;

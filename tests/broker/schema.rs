@@ -59,15 +59,27 @@ fn stumbles(before: &[String], now: &[String]) -> Vec<String> {
             found.push(format!("{table}.{column} is new and needed"));
         }
     }
-    // A demand on a table of before that was not made then.
+    // A demand on a table of before that was not made then. Columns that are unique together are so in
+    // whichever order.
     let is_demand = |line: &&String| line.starts_with("demand ");
-    let made: BTreeSet<&String> = before.iter().filter(is_demand).collect();
-    for demand in now.iter().filter(is_demand).filter(|demand| !made.contains(demand)) {
+    let made: BTreeSet<String> = before.iter().filter(is_demand).map(|demand| ordered(demand)).collect();
+    for demand in now.iter().filter(is_demand).filter(|demand| !made.contains(&ordered(demand))) {
         if demand.split(' ').nth(1).is_some_and(|table| tables.contains(table)) {
             found.push(format!("new: {demand}"));
         }
     }
     found
+}
+
+/// The same demand with the columns of a plain unique index in one order.
+fn ordered(demand: &str) -> String {
+    let Some((head, columns)) = demand.split_once(" unique btree (") else { return demand.to_owned() };
+    let Some(columns) = columns.strip_suffix(')').filter(|columns| !columns.contains('(')) else {
+        return demand.to_owned();
+    };
+    let mut columns: Vec<&str> = columns.split(", ").collect();
+    columns.sort_unstable();
+    format!("{head} unique btree ({})", columns.join(", "))
 }
 
 #[tokio::test]
@@ -104,6 +116,9 @@ fn what_is_taken_away_or_asked_for_is_seen() {
         "demand parked CHECK ((at > 0))",
     );
     assert_eq!(seen(&[at, reason, check]), 0);
+    let unique = |columns: &str| format!("demand parked unique btree ({columns})");
+    let stumbled = |now: &str| stumbles(&[at.to_owned(), unique("at, reason")], &[at.to_owned(), unique(now)]).len();
+    assert_eq!((stumbled("reason, at"), stumbled("reason")), (0, 1));
     assert_eq!(
         seen(&[
             at,

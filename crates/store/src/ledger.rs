@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Row, query};
+use sqlx::{Connection, Row, query};
 use uuid::Uuid;
 use xacminh_contract::ledger::{Body, Entry};
 use xacminh_contract::trace::TraceId;
@@ -218,6 +218,10 @@ pub async fn events_of(conn: &mut PgConnection, id: RequestId) -> Result<Vec<Kep
 /// Proves a request's chain whole: every hash recomputed, the head compared with the projection,
 /// the events replayed and their state compared too. Gives the number of events.
 pub async fn verify(conn: &mut PgConnection, id: RequestId) -> Result<u32, Error> {
+    // One look at all of it: what somebody appends meanwhile is no damage.
+    let mut tx = conn.begin().await?;
+    query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+    let conn = &mut *tx;
     let damaged = |why: String| Error::Damaged { request: id, why };
     let rows = query("select seq, at, prev_hash, hash, body from events where request_id = $1 order by seq")
         .bind(id.uuid())
