@@ -92,7 +92,8 @@ fn split(arguments: &str) -> Vec<String> {
 
 /// The names of the fields before the message.
 fn fields(call: &str) -> Vec<String> {
-    let name = |part: &str| part.split('=').next().unwrap_or_default().trim().trim_start_matches(['%', '?']).replace("r#", "");
+    let name =
+        |part: &str| part.split('=').next().unwrap_or_default().trim().trim_start_matches(['%', '?']).replace("r#", "");
     let given = call.split('\u{1f}').filter(|part| !part.is_empty());
     given.take_while(|part| !part.starts_with('"')).map(name).filter(|name| !name.ends_with(':')).collect()
 }
