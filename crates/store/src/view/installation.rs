@@ -1,6 +1,6 @@
 //! Whether PostgreSQL is as the broker needs it: asked by `xacminh doctor`, which judges the answers.
 //!
-//! Nothing here writes, and nothing here needs the schema but [`work`], [`reference`] and [`opens`].
+//! Nothing here writes, and nothing here needs the schema but [`work`], [`reference()`] and [`opens`].
 
 use std::collections::HashMap;
 
