@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use anyhow::Result;
 use serde_json::Value;
-use xacminh_contract::envelope::CommandType;
-use xacminh_contract::notice::Why;
+use xacminh_contract::envelope::{CommandType, NOTICE, REQUEST_DELIVER};
+use xacminh_contract::notice::{Topic, Why};
 use xacminh_contract::request::Deliver;
 use xacminh_domain::id::MessageId;
 use xacminh_store::view::late::{self, Filter};
@@ -156,5 +156,92 @@ async fn what_was_taken_back_behind_the_cap_never_leaves() -> Result<()> {
     let next = ward.submit(&home.office, 901).await?;
     let (_, bytes) = home.take_work().await?;
     assert_eq!(deliver(&bytes)?.request_id.0.message_id(), next);
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_inbox_to_go_to_waits_until_there_is_one() -> Result<()> {
+    let mut stage = Stage::new("no_inbox", "2026-11-19T08:00").await?;
+    let (mut ward, mut home) = stage.ward_and_home().await?;
+    stage.take_inbox(&home.office).await?;
+    let request = ward.submit(&home.office, 1).await?;
+    let taken_back = ward.submit(&home.office, 2).await?;
+    ward.ask(CommandType::RequestWithdraw, &withdrawal(taken_back)).await?;
+    // RabbitMQ took neither the work nor the notice, so nothing left.
+    stage.until_letter(REQUEST_DELIVER, "no_inbox").await?;
+    stage.until_letter(NOTICE, "no_inbox").await?;
+    assert_eq!(stage.world.number("select count(*) from requests where sent_at is not null").await?, 0);
+
+    // A new relay does not wait out the pause of the one before.
+    stage.stop().await?;
+    stage.give_inbox(&home.office).await?;
+    stage.start().await?;
+    home.receive(request).await?;
+    assert_eq!(home.notice(Topic::Withdrawn).await?.request_id.unwrap().0.message_id(), taken_back);
+    stage.until_state(request, "delivered").await;
+    stage.until("select count(*) from outbox", 0).await;
+    // Submitted, sent, delivered, the clock.
+    assert_eq!(stage.verify(request).await?, 4);
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cap_holds_for_a_relay_that_finds_all_of_it_waiting_and_for_the_next_one() -> Result<()> {
+    const ALL: usize = CAP + 60;
+    let mut stage = Stage::new("cap", "2026-11-19T08:00").await?;
+    let (mut ward, home) = stage.ward_and_home().await?;
+    // Nothing can leave before there is an inbox, and then all might at once.
+    stage.take_inbox(&home.office).await?;
+    submit_many(&mut ward, &home, &stage, ALL).await?;
+    stage.until(WAITING, ALL as i64).await;
+    stage.stop().await?;
+    stage.give_inbox(&home.office).await?;
+    stage.start().await?;
+    stage.until(SENT, CAP as i64).await;
+    assert_eq!(stage.world.number(WAITING).await?, (ALL - CAP) as i64);
+
+    // The next one finds as many in flight as may be.
+    stage.stop().await?;
+    stage.start().await?;
+    let waiting = "select request_id from deliveries where sent_at is null limit 1";
+    let request: MessageId = stage.world.rows(waiting).await?.remove(0).parse()?;
+    ward.ask(CommandType::RequestWithdraw, &withdrawal(request)).await?;
+    // The notice to the same office is read after the work that may leave, and marked with it.
+    stage.until("select count(*) from outbox", 0).await;
+    let left = (stage.world.number(SENT).await?, stage.world.number(WAITING).await?);
+    assert_eq!(left, (CAP as i64, (ALL - CAP - 1) as i64));
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_the_cap_urgent_leaves_first_and_bulk_last() -> Result<()> {
+    const BULK: u32 = 30;
+    let mut stage = Stage::new("ranks", "2026-11-19T08:00").await?;
+    let (mut ward, mut home) = stage.ward_and_home().await?;
+    submit_many(&mut ward, &home, &stage, CAP).await?;
+    stage.until(SENT, CAP as i64).await;
+    // The more it matters, the later it comes and the later its file is due.
+    let mut sent = Vec::new();
+    let lanes = std::iter::repeat_n(("bulk", "15"), BULK as usize).chain([("normal", "17"), ("urgent", "19")]);
+    for (number, (lane, day)) in (900..).zip(lanes) {
+        let mut form = form(&home.office, number, stage.clock.now());
+        form["received_on"] = Value::from(format!("2026-11-{day}"));
+        form["lane"] = Value::from(lane);
+        if lane == "urgent" {
+            form["lane_reason"] = Value::from("appointment_near");
+        }
+        sent.push(ward.send(CommandType::RequestSubmit, &form).await?);
+    }
+    stage.until(WAITING, sent.len() as i64).await;
+
+    let mut came = Vec::new();
+    for _ in 0..CAP + sent.len() {
+        let (_, bytes) = home.take_work().await?;
+        came.push(deliver(&bytes)?.request_id.0.message_id());
+        home.send(CommandType::RequestReceived, &about(came[came.len() - 1])).await?;
+    }
+    sent.reverse();
+    assert_eq!(came[CAP..CAP + 2], sent[..2], "urgent, then normal, though bulk was there before them");
+    stage.until("select count(*) from deliveries", 0).await;
     stage.close().await
 }

@@ -55,6 +55,7 @@ async fn silence_climbs_the_dated_ladder_once_a_rung() -> Result<()> {
     home.receive(request).await?;
     stage.until_state(request, "delivered").await;
     assert_eq!(clock(&stage, request).await?, clock_of("delivered", "2026-11-19T08:00", "2026-11-20", "2026-11-23"));
+    assert_eq!(stage.timer(request).await?, Some(at(LADDER[0].2)), "nothing is looked at before it is due");
 
     let targets = [home.office.id, home.office.id, pc06.office.id, ward.office.id, c06.office.id];
     for (index, (trigger, rung, due)) in LADDER.iter().enumerate() {

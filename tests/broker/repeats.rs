@@ -52,6 +52,35 @@ async fn a_repeat_gets_the_first_receipt_again_also_after_a_restart() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_gets_the_first_receipt_also_after_a_year() -> Result<()> {
+    let mut stage = Stage::new("repeat_old", "2026-11-19T08:00").await?;
+    let (mut ward, home) = stage.ward_and_home().await?;
+    let form = form(&home.office, 305, stage.clock.now());
+    let submit = ward.message(CommandType::RequestSubmit, &form);
+    let refused = ward.message(CommandType::RequestSubmit, &json!({}));
+    let never_sent = ward.message(CommandType::RequestSubmit, &form);
+    let mut first = Vec::new();
+    for message in [&submit, &refused] {
+        ward.publish(message).await?;
+        first.push(ward.receipt_bytes(message.message_id.parse()?).await?.1);
+    }
+    ward.ask(CommandType::RequestWithdraw, &withdrawal(submit.message_id.parse()?)).await?;
+    stage.stop().await?;
+    stage.set("2027-11-19T08:00");
+    stage.start().await?;
+    // An id of that age that nobody saw before is refused; one that was taken is remembered.
+    ward.publish(&never_sent).await?;
+    let item = ward.receipt(never_sent.message_id.parse()?).await?;
+    assert_eq!(item.refusal.unwrap().code, RefusalCode::IdTimeOutOfRange.as_str());
+    for (message, first) in [submit, refused].iter().zip(first) {
+        ward.publish(message).await?;
+        assert_eq!(ward.receipt_bytes(message.message_id.parse()?).await?.1, first);
+    }
+    assert_eq!(stage.world.number("select count(*) from requests").await?, 1);
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_inside_one_batch_is_one() -> Result<()> {
     let mut stage = Stage::new("batch", "2026-11-19T08:00").await?;
     let (mut ward, mut home) = stage.ward_and_home().await?;

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, Grant};
 use xacminh_clock::{Clock, ManualClock};
+use xacminh_contract::names::inbox;
 use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::directory::Directory;
@@ -52,6 +53,8 @@ struct Running {
     stop: CancellationToken,
     bus_stop: CancellationToken,
     tasks: JoinSet<()>,
+    /// What the copy with all roles counts.
+    metrics: Metrics,
 }
 
 /// The product, its servers, its clock.
@@ -112,9 +115,11 @@ impl Stage {
         ensure!(self.running.is_none(), "it runs already");
         let (stop, bus_stop) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
+        let metrics = Metrics::new()?;
         for copy in 0..copies {
             // Everything a process has of its own: keys, reference data, bell, connections.
-            let core = self.core().await?;
+            let metrics = if copy == 0 { metrics.clone() } else { Metrics::new()? };
+            let core = self.core_with(metrics).await?;
             core.ensure_partitions().await?;
             let bus = Bus::connect(&self.world.bus_settings(), &bus_stop)?;
             bus.ready().await?;
@@ -126,7 +131,7 @@ impl Stage {
                 tasks.spawn(measuring::run(core, bus, Duration::from_secs(1), stop.clone()));
             }
         }
-        self.running = Some(Running { stop, bus_stop, tasks });
+        self.running = Some(Running { stop, bus_stop, tasks, metrics });
         Ok(())
     }
 
@@ -222,6 +227,18 @@ impl Stage {
         Ok(granted)
     }
 
+    /// Takes an office's inbox away, as if it had not got one yet.
+    pub(crate) async fn take_inbox(&self, of: &Office) -> Result<()> {
+        let queue = inbox(of.id);
+        self.world.manage(move |m| m.delete_queue(&queue)).await
+    }
+
+    /// Gives an office an inbox, as a grant does.
+    pub(crate) async fn give_inbox(&self, to: &Office) -> Result<()> {
+        let grant = Grant { office: to.id, password: to.login.password.clone() };
+        self.world.manage(move |m| m.grant_offices(&[grant])).await
+    }
+
     /// Connects an office's own system. It begins to read its inbox when it first waits for
     /// something there.
     pub(crate) async fn desk(&self, office: &Office) -> Result<Desk> {
@@ -241,8 +258,29 @@ impl Stage {
 
     /// What another process would stand on: its own keys and reference data.
     pub(crate) async fn core(&self) -> Result<Core> {
+        self.core_with(Metrics::new()?).await
+    }
+
+    async fn core_with(&self, metrics: Metrics) -> Result<Core> {
         let keys = KeyRing::new(MasterKey::from_file(&self.key.0)?);
-        Ok(Core::new(self.store.clone(), keys, Clock::Manual(self.clock.clone()), Metrics::new()?).await?)
+        Ok(Core::new(self.store.clone(), keys, Clock::Manual(self.clock.clone()), metrics).await?)
+    }
+
+    /// Waits until the relay has counted a letter of this type with this outcome.
+    pub(crate) async fn until_letter(&self, message_type: &str, outcome: &str) -> Result<()> {
+        let registry = self.running.as_ref().context("it does not run")?.metrics.registry();
+        eventually(&format!("a {message_type} with the outcome {outcome}"), PATIENCE, async || {
+            let families = registry.gather();
+            let letters = families.iter().find(|family| family.name() == "xacminh_letters_total")?;
+            let is = |labels: &[&str]| labels.contains(&message_type) && labels.contains(&outcome);
+            letters
+                .get_metric()
+                .iter()
+                .any(|letter| is(&letter.get_label().iter().map(|label| label.value()).collect::<Vec<_>>()))
+                .then_some(())
+        })
+        .await;
+        Ok(())
     }
 
     /// Waits until a question to the database has this number for an answer.

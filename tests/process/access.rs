@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::time::timeout;
 use xacminh_bus::Grant;
-use xacminh_testkit::{OfficeClient, PATIENCE, eventually};
+use xacminh_testkit::{HalfOpen, OfficeClient, OfficeLogin, PATIENCE, eventually};
 
 use crate::office::{DELIVER, Seen, form, send, submit, take};
 use crate::product::{Product, START};
@@ -23,6 +23,12 @@ async fn out(mut office: OfficeClient) -> Result<()> {
     let message = submit(&office, jiff::Timestamp::now(), &form(1, THE_DAY, "28687"))?;
     ensure!(office.publish(message).await.is_err(), "RabbitMQ still takes what it sends");
     Ok(())
+}
+
+/// A connection of an office that has shown its password and is not open yet.
+async fn half_open(product: &Product, office: &str) -> Result<HalfOpen> {
+    let login = OfficeLogin { office: office.parse()?, password: product.password(office)?.to_owned() };
+    HalfOpen::new(&product.world, &login).await
 }
 
 async fn access_of(product: &Product, office: &str) -> Result<Vec<String>> {
@@ -55,8 +61,10 @@ async fn a_revoked_office_is_out_and_one_that_comes_back_finds_its_work() -> Res
 
     let office_show = product.run(&["office", "show", HOME.0]).await?;
     ensure!(office_show.contains("granted 19/11/2026 08:"), "{office_show}");
+    let mut half = half_open(&product, HOME.0).await?;
     let both = async { tokio::try_join!(product.run(&["office", "revoke", HOME.1]), out(home)) };
     timeout(SOON, both).await.context("it is not out soon")??;
+    assert_eq!(half.open(&product.world).await?, HalfOpen::CLOSE, "it had shown its password, and is let in");
     ensure!(product.office(HOME.0).await.is_err(), "its login still opens a connection");
     let office_show = product.run(&["office", "show", HOME.0]).await?;
     ensure!(office_show.contains("revoked 19/11/2026 08:"), "{office_show}");
@@ -113,15 +121,18 @@ async fn a_rotated_password_ends_what_was_opened_with_the_old_one() -> Result<()
     let file = credentials.display().to_string();
 
     let args = ["office", "rotate", OFFICE, "--out", &file];
+    let mut half = half_open(&product, OFFICE).await?;
     let rotating = product.run(&args);
     let seen_out = async {
         timeout(SOON, out(office)).await.context("it is not out soon")??;
+        assert_eq!(half.open(&product.world).await?, HalfOpen::OPEN_OK, "RabbitMQ has become stricter");
         // It waits for connections that were just being opened: nobody else may begin meanwhile.
         let refused = product.run(&["office", "revoke", OTHER]).await.expect_err("two at once").to_string();
         ensure!(refused.contains("another command is changing access"), "{refused}");
         Ok(())
     };
     tokio::try_join!(rotating, seen_out)?;
+    assert_eq!(half.read().await.context("what the old password opened late goes on")?, HalfOpen::CLOSE);
 
     assert_eq!(std::fs::metadata(&credentials)?.permissions().mode() & 0o777, 0o600);
     ensure!(product.office(OFFICE).await.is_err(), "the old password still opens a connection");

@@ -284,3 +284,58 @@ async fn a_clean_stop_drains() -> Result<()> {
     database.close().await?;
     product.close().await
 }
+
+/// A process dies while it parks a message that it cannot work on, alone or among others of a batch.
+async fn dead_while_parking(name: &str, ward: &str, home: (&str, &str), others: u32) -> Result<()> {
+    let product = Product::new(name, Some(THURSDAY), &[ward, home.0]).await?;
+    let mut database = PgConnection::connect(&product.world.pg_url()).await?;
+    // For no reason that passes, until somebody mends it.
+    let broken = "create function broken() returns trigger language plpgsql as
+            $$ begin raise exception 'broken'; end $$;
+        create trigger broken before insert on requests for each row when (new.case_code = 'TT-1')
+            execute function broken()";
+    product.world.sql(broken).await?;
+    let mut ward = product.office(ward).await?;
+    // They wait together and are taken together.
+    let sent: Vec<OfficeMessage> = (1..=1 + others)
+        .map(|number| submit(&ward, product.now(), &form(number, THE_DAY, home.1)))
+        .collect::<Result<_>>()?;
+    ward.publish_all(&sent).await?;
+
+    let mut in_the_way = PgConnection::connect(&product.world.pg_url()).await?;
+    let mut lock_in_the_way = in_the_way.begin().await?;
+    sqlx::query("lock table parked in exclusive mode").execute(&mut *lock_in_the_way).await?;
+    let running = product.start(&[]).await?;
+    eventually("a message that is being parked", START, async || {
+        let parking = "select count(*) from pg_stat_activity where datname = current_database()
+            and wait_event_type = 'Lock' and query like 'insert into parked%'";
+        (count(&mut database, parking).await.ok()? == 1).then_some(())
+    })
+    .await;
+    running.kill_9().await?;
+    product.world.sql("drop trigger broken on requests").await?;
+    lock_in_the_way.rollback().await?;
+    in_the_way.close().await?;
+
+    // Mended, it is like any other: it was not stored, so it comes again.
+    let running = product.start(&[]).await?;
+    let mut receipts = Seen::default();
+    receipts.receipts(&mut ward, sent.len()).await?;
+    let mut ids: Vec<&str> = sent.iter().map(|m| m.message_id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(receipts.about(), ids);
+    assert_eq!(count(&mut database, "select count(*) from parked").await?, 0);
+    running.stop().await?;
+    database.close().await?;
+    product.close().await
+}
+
+#[tokio::test]
+async fn what_was_being_parked_at_a_kill_9_comes_again() -> Result<()> {
+    dead_while_parking("parking", "vpxkc3uj", ("vpxex3jc", "00256"), 0).await
+}
+
+#[tokio::test]
+async fn what_was_being_parked_among_others_at_a_kill_9_comes_again() -> Result<()> {
+    dead_while_parking("parking_one", "vpxulxz5", ("vpxff6bd", "01117"), 3).await
+}

@@ -7,13 +7,11 @@ use lapin::ErrorKind;
 use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, ConsumerSettings, Error, Grant, HANDSHAKE_LIMIT, InboxSight, Outcome, Outgoing};
 use xacminh_contract::names;
-use xacminh_testkit::{OfficeClient, OfficeLogin, OfficeMessage, PATIENCE, Sent, World, eventually};
+use xacminh_testkit::{HalfOpen, OfficeClient, OfficeLogin, OfficeMessage, PATIENCE, Sent, World, eventually};
 
 async fn bus(world: &World) -> anyhow::Result<Bus> {
     let bus = Bus::connect(&world.bus_settings(), &CancellationToken::new())?;
@@ -189,70 +187,6 @@ async fn a_message_an_office_keeps_refusing_ends_up_with_us() -> anyhow::Result<
     world.close().await
 }
 
-/// A connection whose password was checked and that is not open yet: as slow as a client may be.
-struct HalfOpen(TcpStream);
-
-impl HalfOpen {
-    async fn new(world: &World, login: &OfficeLogin) -> anyhow::Result<Self> {
-        let url = world.amqp_url();
-        let host = url.rsplit_once('@').unwrap().1.split_once('/').unwrap().0;
-        let mut half = Self(TcpStream::connect(host).await?);
-        half.0.write_all(b"AMQP\0\0\x09\x01").await?;
-        half.expect(10, 10).await?; // start
-        let response = format!("\0{}\0{}", login.office, login.password);
-        let mut start_ok = vec![0, 0, 0, 0, 5];
-        start_ok.extend_from_slice(b"PLAIN");
-        start_ok.extend_from_slice(&u32::try_from(response.len())?.to_be_bytes());
-        start_ok.extend_from_slice(response.as_bytes());
-        start_ok.extend_from_slice(b"\x05en_US");
-        half.send(10, 11, &start_ok).await?;
-        let tune = half.expect(10, 30).await?;
-        half.send(10, 31, &tune).await?;
-        Ok(half)
-    }
-
-    /// Opens the virtual host; gives the method RabbitMQ answers with.
-    async fn open(&mut self, world: &World) -> anyhow::Result<(u16, u16)> {
-        let mut open = vec![u8::try_from(world.name().len())?];
-        open.extend_from_slice(world.name().as_bytes());
-        open.extend_from_slice(&[0, 0]);
-        self.send(10, 40, &open).await?;
-        let (method, _) = self.read().await?;
-        Ok(method)
-    }
-
-    async fn expect(&mut self, class: u16, method: u16) -> anyhow::Result<Vec<u8>> {
-        let (got, arguments) = self.read().await?;
-        anyhow::ensure!(got == (class, method), "RabbitMQ said {got:?}");
-        Ok(arguments)
-    }
-
-    async fn read(&mut self) -> anyhow::Result<((u16, u16), Vec<u8>)> {
-        let reading = async {
-            let mut head = [0; 7];
-            self.0.read_exact(&mut head).await?;
-            let size = u32::from_be_bytes(head[3..].try_into()?);
-            let mut frame = vec![0; usize::try_from(size)? + 1];
-            self.0.read_exact(&mut frame).await?;
-            let number = |at: usize| u16::from_be_bytes([frame[at], frame[at + 1]]);
-            Ok(((number(0), number(2)), frame[4..frame.len() - 1].to_vec()))
-        };
-        timeout(PATIENCE, reading).await?
-    }
-
-    async fn send(&mut self, class: u16, method: u16, arguments: &[u8]) -> anyhow::Result<()> {
-        let mut frame = vec![1, 0, 0];
-        frame.extend_from_slice(&u32::try_from(arguments.len() + 4)?.to_be_bytes());
-        frame.extend_from_slice(&class.to_be_bytes());
-        frame.extend_from_slice(&method.to_be_bytes());
-        frame.extend_from_slice(arguments);
-        frame.push(0xce);
-        Ok(self.0.write_all(&frame).await?)
-    }
-}
-
-const OPEN_OK: (u16, u16) = (10, 41);
-const CLOSE: (u16, u16) = (10, 50);
 /// What the product promises of open connections.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -286,7 +220,7 @@ async fn a_login_deleted_while_it_opens_a_connection_does_not_get_in() -> anyhow
     let login = world.offices(1).await?.remove(0);
     let mut half = HalfOpen::new(&world, &login).await?;
     world.manage(move |m| m.delete_user(login.office.as_str())).await?;
-    assert_eq!(half.open(&world).await?, CLOSE);
+    assert_eq!(half.open(&world).await?, HalfOpen::CLOSE);
     world.close().await
 }
 
@@ -329,13 +263,13 @@ async fn an_old_password_shown_before_the_change_ends_after_the_handshake_limit(
             m.close_connections_of(office.as_str())
         })
         .await?;
-    assert_eq!(half.open(&world).await?, OPEN_OK, "RabbitMQ has become stricter: the second closing may go");
+    assert_eq!(half.open(&world).await?, HalfOpen::OPEN_OK, "RabbitMQ has become stricter: the second closing may go");
 
     // RabbitMQ hangs up on whoever has not opened by then, so nobody is left to come in later.
     assert!(timeout(PATIENCE, never_open.read()).await?.is_err());
     assert!(since.elapsed() <= HANDSHAKE_LIMIT + Duration::from_secs(1), "{:?}", since.elapsed());
     world.manage(move |m| m.close_connections_of(office.as_str())).await?;
-    assert_eq!(timeout(SOON, half.read()).await??.0, CLOSE);
+    assert_eq!(timeout(SOON, half.read()).await??, HalfOpen::CLOSE);
     world.close().await
 }
 

@@ -16,6 +16,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod eventually;
+mod half_open;
 mod office;
 mod own_servers;
 pub mod people;
@@ -25,6 +26,7 @@ mod servers;
 mod world;
 
 pub use eventually::eventually;
+pub use half_open::HalfOpen;
 pub use lapin::message::Delivery;
 pub use office::{OfficeClient, OfficeMessage, Sent, header};
 pub use own_servers::{Ending, OwnServers, Server};
