@@ -59,17 +59,16 @@ async fn figures_by_office_equal_the_store_and_cost_it_one_question_in_a_while()
     assert_eq!(figure(&page, "xacminh_office_requests_overdue", &h), Some(2));
     assert_eq!(figure(&page, "xacminh_office_requests_in_flight", &h), Some(1));
     assert_eq!(figure(&page, "xacminh_office_requests_oldest_age_seconds", &h), Some(6 * 86_400));
-    assert_eq!(figure(&page, "xacminh_office_answers_unread", &w), Some(1));
     assert_eq!(figure(&page, "xacminh_office_requests_oldest_age_seconds", &w), None, "nobody asks W anything");
-    let offices = page.lines().filter(|line| line.starts_with("xacminh_office_answers_unread{")).count();
-    assert_eq!(offices, 2, "only who has something: {page}");
+    let offices = page.lines().filter(|line| line.starts_with("xacminh_office_requests_open{")).count();
+    assert_eq!(offices, 1, "only who is asked something: {page}");
 
     // A page that is fresh is given out again though the store has changed; one that is not, is not.
     let kept = OfficePage::new(stage.store.clone(), clock(), Duration::from_secs(3_600));
     assert_eq!(kept.text().await, Some(page.clone()));
-    ward.send(CommandType::AnswerRead, &about(requests[2])).await?;
-    stage.until_state(requests[2], "read").await;
+    home.send(CommandType::RequestReceived, &about(requests[0])).await?;
+    stage.until_state(requests[0], "delivered").await;
     assert_eq!(kept.text().await, Some(page));
-    assert_eq!(figure(&at_once.text().await.unwrap(), "xacminh_office_answers_unread", &w), None);
+    assert_eq!(figure(&at_once.text().await.unwrap(), "xacminh_office_requests_in_flight", &h), Some(0));
     stage.close().await
 }

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use xacminh_bus::Grant;
 use xacminh_testkit::{Alert, Ending, OfficeClient, OwnPrometheus, OwnServers, Server, eventually};
 
-use crate::office::{DELIVER, form, message, submit, take};
+use crate::office::{DELIVER, form, message, message_id, send, submit, take};
 use crate::product::{Product, Running, START, root};
 
 const THURSDAY: &str = "2026-11-19T08:00:00+07:00";
@@ -414,6 +414,13 @@ async fn each_fault_of_work_and_offices_fires_its_alert_and_no_other() -> Result
     let mut open = receive(&mut home, &product, 205).await?;
     watch.clears(mended, &three).await?;
 
+    let fault = Fault::now("XacminhReconcileUnhealed", "an office reports a request that the broker never sent");
+    let stray = message_id(product.now())?;
+    report(&mut home, &product, &[stray]).await?;
+    let mended = watch.fires(fault, &[("severity", "warning")]).await?.mend();
+    report(&mut home, &product, &[]).await?;
+    watch.clears(mended, &three).await?;
+
     // More than a process takes into its hands; none of them can be accepted.
     let piles =
         Fault::now("XacminhWorkPilesUp", "a forgotten session locks the table that every command is claimed in");
@@ -488,6 +495,16 @@ async fn decide_the_year(product: &Product) -> Result<()> {
     fs::write(data.join("VERSION"), "2027-01-15.1\n")?;
     product.run_with(&["import"], &[("XACMINH_DATA_DIR", &data.display().to_string())]).await?;
     Ok(())
+}
+
+/// An office says what it has of today, in a report without what is under way.
+async fn report(office: &mut OfficeClient, product: &Product, received: &[String]) -> Result<()> {
+    let now = product.now();
+    let report = serde_json::json!({
+        "day": "2026-11-19", "made_at": now.to_string(), "sent": [], "received": received,
+    });
+    let message = message(office, "reconcile.report", "reconcile.report", now, serde_json::to_vec(&report)?)?;
+    send(office, &message).await
 }
 
 /// A home answers all requests that it was asked.

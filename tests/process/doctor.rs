@@ -207,7 +207,13 @@ async fn each_fault_of_postgresql_the_keys_and_the_data_is_named() -> Result<()>
     })
     .await;
     names(&product, &[], LOOK, "parked messages", "xacminh parked list").await?;
-    product.world.sql("delete from parked").await?;
+    let parked = product.world.number("select parked_id from parked").await?.to_string();
+    for said in ["closed", "closed before"] {
+        let closed = product.run(&["parked", "close", &parked, "--reason", "its sender sent it anew"]).await?;
+        ensure!(closed.contains(said), "{closed}");
+    }
+    let listed = product.run(&["parked", "list"]).await?;
+    ensure!(listed.contains("no_sender") && listed.contains("  closed "), "{listed}");
     let asked = submit(&ward, product.now(), &form(1, THE_DAY, HOME.1))?;
     send(&mut ward, &asked).await?;
     take(&mut home).await?;

@@ -18,7 +18,7 @@ use lapin::{Connection, ConnectionProperties, Event};
 use tokio::sync::{Notify, watch};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::state::{BusState, LineState};
 use crate::{Delays, Error, topology};
@@ -81,7 +81,16 @@ pub(crate) async fn run(task: Task) {
                 // Once a reason, not once a try.
                 let reason = Chain(&error).to_string();
                 if reason != told {
-                    warn!(connection = task.name, reason, "no connection to RabbitMQ, trying on");
+                    if error.is_transient() {
+                        warn!(connection = task.name, reason, "no connection to RabbitMQ, trying on");
+                    } else {
+                        error!(
+                            connection = task.name,
+                            reason,
+                            "no connection to RabbitMQ, and waiting will not mend this: correct rabbitmq.url, the login \
+                             or its rights; trying on"
+                        );
+                    }
                     told = reason;
                 }
                 task.update(|line| line.trouble = Some(error));

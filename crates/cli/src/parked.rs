@@ -1,4 +1,4 @@
-//! `parked`: what could not be taken, and how it is taken after all.
+//! `parked`: what could not be taken, and how it is taken after all, or closed.
 
 use std::collections::BTreeSet;
 
@@ -34,12 +34,15 @@ pub(crate) enum Parked {
     /// Takes parked messages again, once their cause is gone: commands as if they had just come, in
     /// the order they were parked; what an inbox gave up on is sent again under its message-id. A
     /// second replay changes nothing. What came without a user-id cannot be replayed.
-    Replay(ReplayArgs),
+    Replay(Reasoned),
+    /// Says that nothing more is to be done about parked messages, as about one without a user-id
+    /// that was sent anew. They stay on the list, and are no longer counted as waiting.
+    Close(Reasoned),
 }
 
-/// What is replayed, and why.
+/// Which ones, and why.
 #[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
+pub(crate) struct Reasoned {
     /// Their numbers.
     #[arg(required = true)]
     parked_id: Vec<i64>,
@@ -54,6 +57,7 @@ pub(crate) async fn parked(settings: &Settings, command: &Parked) -> Result<()> 
         Parked::List { json } => list(settings, *json).await,
         Parked::Show { parked_id, body } => show_one(settings, *parked_id, *body).await,
         Parked::Replay(args) => replay(settings, args).await,
+        Parked::Close(args) => close(settings, args).await,
     }
 }
 
@@ -92,21 +96,67 @@ async fn show_one(settings: &Settings, parked_id: i64, body: bool) -> Result<()>
     if let (Some(at), Some(reason)) = (opened.parked.replayed_at, &opened.parked.replay_reason) {
         show::line(format!("Replayed {}: {reason}", show::minute(at)));
     }
+    if let (Some(at), Some(reason)) = (opened.parked.closed_at, &opened.parked.close_reason) {
+        show::line(format!("Closed {}: {reason}", show::minute(at)));
+    }
     if body {
         show::line(String::from_utf8_lossy(&opened.body));
     }
     Ok(())
 }
 
-async fn replay(settings: &Settings, args: &ReplayArgs) -> Result<()> {
-    let reason = args.reason.trim();
-    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
-        bail!("--reason wants 1 to {LONGEST_REASON} characters: why this is replayed");
+impl Reasoned {
+    fn reason(&self) -> Result<&str> {
+        let reason = self.reason.trim();
+        if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+            bail!("--reason wants 1 to {LONGEST_REASON} characters, for whoever reads the record later");
+        }
+        Ok(reason)
     }
+
+    fn ids(&self) -> BTreeSet<i64> {
+        self.parked_id.iter().copied().collect()
+    }
+}
+
+async fn close(settings: &Settings, args: &Reasoned) -> Result<()> {
+    let reason = args.reason()?;
+    let (store, keys, now) = (wiring::store(settings)?, wiring::keys(settings)?, wiring::clock(settings)?.now());
+    let mut missing = 0;
+    for id in args.ids() {
+        let mut tx = store.begin().await?;
+        let closed = parked::close(&mut tx, id, reason, now).await?;
+        let said = if closed {
+            "closed".to_owned()
+        } else {
+            match parked::show(&mut tx, &keys, id).await?.map(|opened| opened.parked) {
+                Some(parked::Parked { replayed_at: Some(at), .. }) => {
+                    format!("replayed, {}: nothing to close", show::minute(at))
+                }
+                Some(parked::Parked { closed_at: Some(at), .. }) => {
+                    format!("closed before, {}; nothing changed", show::minute(at))
+                }
+                _ => {
+                    missing += 1;
+                    "there is no parked message of this number".to_owned()
+                }
+            }
+        };
+        tx.commit().await.context("storing")?;
+        show::line(format!("{id}  {said}"));
+    }
+    match missing {
+        0 => Ok(()),
+        n => bail!("{n} of {} are not there", args.ids().len()),
+    }
+}
+
+async fn replay(settings: &Settings, args: &Reasoned) -> Result<()> {
+    let reason = args.reason()?;
     let core =
         Core::new(wiring::store(settings)?, wiring::keys(settings)?, wiring::clock(settings)?, Metrics::new()?).await?;
     core.ensure_partitions().await?;
-    let ids: BTreeSet<i64> = args.parked_id.iter().copied().collect();
+    let ids = args.ids();
     let mut stayed = 0;
     for id in &ids {
         let said = match replaying::replay(&core, *id, reason).await {
@@ -134,9 +184,13 @@ async fn replay(settings: &Settings, args: &ReplayArgs) -> Result<()> {
 
 fn row(p: &parked::Parked) -> String {
     let of = p.message_type.as_deref().unwrap_or("-");
-    let replayed = p.replayed_at.map(|at| format!("  replayed {}", show::minute(at))).unwrap_or_default();
+    let done = match (p.replayed_at, p.closed_at) {
+        (Some(at), _) => format!("  replayed {}", show::minute(at)),
+        (None, Some(at)) => format!("  closed {}", show::minute(at)),
+        (None, None) => String::new(),
+    };
     format!(
-        "{}  {}  {}  {}  key {}  type {of}  {} bytes{replayed}",
+        "{}  {}  {}  {}  key {}  type {of}  {} bytes{done}",
         p.parked_id,
         show::instant(p.at),
         p.reason,

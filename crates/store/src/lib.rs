@@ -24,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serializer;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
 use xacminh_contract::values::Instant;
 use xacminh_domain::{Date, Timestamp};
 
@@ -65,8 +65,12 @@ impl Store {
             Some(socket) => format!("{}/{database}", socket.display()),
             None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
         };
-        let options =
-            options.application_name("xacminh").options([("statement_timeout", format!("{STATEMENT_SECONDS}s"))]);
+        // The driver would print slow statements, their text with them, on whoever's terminal: what
+        // takes long is PostgreSQL's to log (`log_min_duration_statement`).
+        let options = options
+            .application_name("xacminh")
+            .options([("statement_timeout", format!("{STATEMENT_SECONDS}s"))])
+            .disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))

@@ -16,7 +16,7 @@ use crate::time::At;
 
 const CONTEXT: &[u8] = b"parked";
 const ENVELOPE: &[u8] = b"parked envelope";
-/// The stream of the ledger that tells what was replayed.
+/// The stream of the ledger that tells what was replayed or closed.
 const STREAM: &str = "replays";
 
 /// A refused command.
@@ -179,12 +179,18 @@ pub struct Parked {
     pub replayed_at: Option<Timestamp>,
     /// Why, in the operator's words.
     pub replay_reason: Option<String>,
+    /// When it was closed: nothing more is to be done about it.
+    #[serde(serialize_with = "crate::as_optional_local")]
+    pub closed_at: Option<Timestamp>,
+    /// Why, in the operator's words.
+    pub close_reason: Option<String>,
 }
 
 /// Parked messages, latest first.
 pub async fn list(conn: &mut PgConnection, limit: i64) -> Result<Vec<Parked>, Error> {
     let rows = query(
-        "select parked_id, at, queue, reason, routing_key, message_type, bytes, replayed_at, replay_reason
+        "select parked_id, at, queue, reason, routing_key, message_type, bytes, replayed_at, replay_reason,
+             closed_at, close_reason
          from parked order by parked_id desc limit $1",
     )
     .bind(limit)
@@ -204,6 +210,8 @@ fn parked(row: &sqlx::postgres::PgRow) -> Result<Parked, Error> {
         bytes: row.try_get("bytes")?,
         replayed_at: row.try_get::<Option<At>, _>("replayed_at")?.map(|at| at.0),
         replay_reason: row.try_get("replay_reason")?,
+        closed_at: row.try_get::<Option<At>, _>("closed_at")?.map(|at| at.0),
+        close_reason: row.try_get("close_reason")?,
     })
 }
 
@@ -222,7 +230,7 @@ pub struct Opened {
 pub async fn show(conn: &mut PgConnection, keys: &KeyRing, id: i64) -> Result<Option<Opened>, Error> {
     let row = query(
         "select parked_id, at, queue, reason, routing_key, message_type, bytes, replayed_at, replay_reason,
-             sealed, envelope
+             closed_at, close_reason, sealed, envelope
          from parked where parked_id = $1",
     )
     .bind(id)
@@ -256,4 +264,24 @@ pub async fn replayed(tx: &mut PgConnection, id: i64, reason: &str, at: Timestam
         ledger::append_system(tx, STREAM, at, &[said]).await?;
     }
     Ok(marked == 1)
+}
+
+/// Writes down that nothing more is to be done about a parked message, once; false if that stands
+/// there already, or it was replayed, or there is none. Its row and content stay.
+pub async fn close(tx: &mut PgConnection, id: i64, reason: &str, at: Timestamp) -> Result<bool, Error> {
+    let closed = query(
+        "update parked set closed_at = $2, close_reason = $3
+         where parked_id = $1 and closed_at is null and replayed_at is null",
+    )
+    .bind(id)
+    .bind(At(at))
+    .bind(reason)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    if closed == 1 {
+        let said = serde_json::json!({ "v": 1, "event": "closed", "parked_id": id });
+        ledger::append_system(tx, STREAM, at, &[said]).await?;
+    }
+    Ok(closed == 1)
 }

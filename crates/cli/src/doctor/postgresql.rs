@@ -340,7 +340,7 @@ pub(crate) fn parked(work: &Work, now: Timestamp) -> Finding {
         Some(oldest) if work.parked > 0 => Finding::look(
             NAME,
             format!("{}, the oldest since {} (for {})", work.parked, local(oldest), age(now.duration_since(oldest))),
-            "`xacminh parked list` says why each lies there; tell its sender, or `xacminh parked replay` it",
+            "`xacminh parked list` says why each lies there; tell its sender, and `xacminh parked replay` or `close` it",
         ),
         _ => Finding::sound(NAME, "none"),
     }

@@ -166,7 +166,8 @@ pub struct Work {
 pub async fn work(conn: &mut PgConnection, now: Timestamp) -> Result<Work, Error> {
     let row = query(
         "select (select min(due_at) from timers where due_at <= $1) as oldest_due,
-             count(*) as parked, min(at) as oldest_parked from parked where replayed_at is null",
+             count(*) as parked, min(at) as oldest_parked from parked
+             where replayed_at is null and closed_at is null",
     )
     .bind(At(now))
     .fetch_one(conn)

@@ -91,7 +91,9 @@ pub async fn unheard(conn: &mut PgConnection) -> Result<Vec<Unheard>, Error> {
         .collect()
 }
 
-/// How many messages are parked and not replayed.
+/// How many messages are parked, and neither replayed nor closed.
 pub async fn parked(conn: &mut PgConnection) -> Result<i64, Error> {
-    Ok(sqlx::query_scalar("select count(*) from parked where replayed_at is null").fetch_one(conn).await?)
+    Ok(sqlx::query_scalar("select count(*) from parked where replayed_at is null and closed_at is null")
+        .fetch_one(conn)
+        .await?)
 }

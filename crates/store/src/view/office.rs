@@ -7,7 +7,7 @@ use xacminh_domain::Timestamp;
 use crate::error::Error;
 use crate::time::At;
 
-/// What one office has in hand. An office that has nothing has no row.
+/// What one office is asked and has in hand. An office that has nothing has no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InHand {
     /// The office's id.
@@ -19,24 +19,18 @@ pub struct InHand {
     /// Those of them that are beyond their answer due.
     pub overdue: i64,
     /// When the oldest of them was submitted.
-    pub oldest: Option<Timestamp>,
+    pub oldest: Timestamp,
     /// Those of them that were sent, and not yet received by its system.
     pub in_flight: i64,
-    /// Answers that it was sent, or is about to be, and nobody there has read.
-    pub unread: i64,
 }
 
 /// What every office has in hand at `now`.
 pub async fn in_hand(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InHand>, Error> {
     let rows = query(
-        "select case r.state when 'answered' then r.requester else r.responder end as office,
-             case r.state when 'answered' then r.requester_province else r.responder_province end as province,
-             count(*) filter (where r.state <> 'answered') as open,
-             count(*) filter (where r.state <> 'answered' and r.answer_due_at <= $1) as overdue,
-             min(r.submitted_at) filter (where r.state <> 'answered') as oldest,
-             count(*) filter (where r.state = 'sent') as in_flight,
-             count(*) filter (where r.state = 'answered') as unread
-         from timers t join requests r using (request_id) group by 1, 2 order by 1, 2",
+        "select r.responder as office, r.responder_province as province, count(*) as open,
+             count(*) filter (where r.answer_due_at <= $1) as overdue, min(r.submitted_at) as oldest,
+             count(*) filter (where r.state = 'sent') as in_flight
+         from timers t join requests r using (request_id) where r.state <> 'answered' group by 1, 2 order by 1, 2",
     )
     .bind(At(now))
     .fetch_all(conn)
@@ -48,9 +42,8 @@ pub async fn in_hand(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InHa
                 province: row.try_get("province")?,
                 open: row.try_get("open")?,
                 overdue: row.try_get("overdue")?,
-                oldest: row.try_get::<Option<At>, _>("oldest")?.map(|at| at.0),
+                oldest: row.try_get::<At, _>("oldest")?.0,
                 in_flight: row.try_get("in_flight")?,
-                unread: row.try_get("unread")?,
             })
         })
         .collect()
