@@ -37,7 +37,7 @@ pub(crate) struct Read<'d> {
 }
 
 impl Read<'_> {
-    /// The key it is claimed by; none without an id.
+    /// The key it is taken by, once; none without an id.
     pub(crate) fn key(&self) -> Option<Key> {
         self.message_id.map(|id| (self.sender, id))
     }

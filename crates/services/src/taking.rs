@@ -1,11 +1,11 @@
 //! Takes commands, each once, and answers every one.
 //!
 //! ```text
-//! batch ─▶ sender provable? ─▶ id, type, key, body ─▶ claimed? ─▶ judged ─▶ one transaction ─▶ ack
+//! batch ─▶ sender provable? ─▶ id, type, key, body ─▶ taken before? ─▶ judged ─▶ one transaction ─▶ ack
 //!             no: parked          no: refused          yes: the first receipt again
 //! ```
 //!
-//! Everything of a batch is stored in one transaction: claims, ledger, projection, timers, letters.
+//! Everything of a batch is stored in one transaction: keys, ledger, projection, timers, letters.
 //! The caller acknowledges after the commit, never before.
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +22,7 @@ use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, State};
-use xacminh_store::inbox::{self, Claim, FirstReceipt, Key, Seen};
+use xacminh_store::inbox::{self, Key, Seen, Taken};
 use xacminh_store::ledger::Chained;
 use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
@@ -190,21 +190,15 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
 
     let mut tx = core.store.begin().await?;
     let mut first: HashMap<Key, (usize, [u8; 32])> = HashMap::new();
-    let (mut fresh, mut old) = (Vec::new(), Vec::new());
+    let mut keys = Vec::with_capacity(reads.len());
     for (index, read) in reads.iter().enumerate() {
         let Some(key) = read.key() else { continue };
         if let std::collections::hash_map::Entry::Vacant(slot) = first.entry(key) {
             slot.insert((index, read.digest));
-            if judging::is_in_range(key.1, now) {
-                let command = read.of.map(CommandType::short);
-                fresh.push(Claim { key, digest: read.digest, command, request: wanted(read) });
-            } else {
-                old.push(key);
-            }
+            keys.push(key);
         }
     }
-    let mut seen = inbox::claim(&mut tx, now, &fresh).await?;
-    seen.extend(inbox::find(&mut tx, &old).await?);
+    let seen = inbox::find(&mut tx, &keys).await?;
 
     let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
     let requests = ledger::lock(&mut tx, &ids, false).await?;
@@ -238,8 +232,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
 
     // Receipts: one message for each office, in the order of its commands.
     let since = if backs.iter().any(waits) { epoch::current(&mut tx).await?.since } else { None };
-    let mut released = Vec::new();
-    let (mut kept, mut refusals) = (Vec::new(), Vec::new());
+    let (mut new, mut refusals) = (Vec::new(), Vec::new());
     let mut receipts = Receipts::default();
     let mut given: Vec<Option<Vec<u8>>> = Vec::with_capacity(reads.len());
     let mut taken = Vec::with_capacity(reads.len());
@@ -280,20 +273,26 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         }
         let bytes = item.as_ref().map(composing::item);
         given.push(bytes.clone());
+        let early = refusal.is_some_and(|refusal| restoring::comes_too_early(refusal, wanted(read), since));
+        // What comes too early may come again under its id, as if it had not come.
+        if let (true, false, Some(key)) = (is_first, early, read.key()) {
+            new.push(Taken {
+                key,
+                digest: read.digest,
+                command: read.of.map(CommandType::short),
+                request: wanted(read),
+                receipt: bytes.clone(),
+                refused: refusal.is_some(),
+            });
+        }
         if let Some(bytes) = bytes {
-            if let (true, Some(key)) = (is_first, read.key()) {
-                if refusal.is_some_and(|refusal| restoring::comes_too_early(refusal, wanted(read), since)) {
-                    released.push(key);
-                } else {
-                    kept.push(FirstReceipt { key, bytes: bytes.clone(), refused: refusal.is_some() });
-                }
-            }
             receipts.add(read.sender, bytes, wanted(read), trace);
         }
     }
     done.letters.extend(receipts.letters(now));
 
-    // Store: new requests, changed requests, timers, persons, letters, receipts, refusals.
+    // Store: what was taken, new requests, changed requests, timers, persons, letters, refusals.
+    inbox::put(&mut tx, now, &new).await?;
     ledger::append(&mut tx, &done.rows).await?;
     let provinces: Vec<Provinces> =
         done.opened.iter().map(|id| provinces(&requests[id].request.opening, &reference)).collect();
@@ -321,8 +320,6 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     timer::end(&mut tx, &ended).await?;
     person::put(&mut tx, &core.keys, &done.persons).await?;
     person::put_answers(&mut tx, &core.keys, &done.answers).await?;
-    inbox::keep_receipts(&mut tx, &kept).await?;
-    inbox::release(&mut tx, &released).await?;
     let (letters, differences) = reconciling::compare(&mut tx, now, &done.reports).await?;
     done.letters.extend(letters);
     parked::refuse(&mut tx, &core.keys, now, &refusals).await?;

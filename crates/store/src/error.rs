@@ -45,6 +45,9 @@ pub enum Error {
     /// Nothing was imported yet.
     #[error("the reference data are missing: run `xacminh import` first")]
     NoReference,
+    /// Another transaction took one of these commands since this one looked.
+    #[error("a command was taken by another process at the same moment")]
+    TakenMeanwhile,
     /// A statement took longer than the store allows.
     #[error("PostgreSQL did not answer within {0} s")]
     Slow(u64),
@@ -55,7 +58,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Sql(source) | Self::Unreachable { source, .. } => is_transient(source),
-            Self::Slow(_) => true,
+            Self::Slow(_) | Self::TakenMeanwhile => true,
             Self::NoSchema(_)
             | Self::Migrate(_)
             | Self::Unreadable { .. }
