@@ -170,6 +170,9 @@ async fn a_backup_of_ten_minutes_ago_is_restored_under_traffic_and_both_ends_agr
     }
     let said = product.run(&["epoch", "show"]).await?;
     ensure!(said.contains("since 19/11/2026 08:1"), "{said}");
+    // Under processes that work on it another life of the store would begin in the middle of one.
+    ensure!(product.run(&["epoch", "new"]).await.is_err_and(|e| e.to_string().contains("stop every `xacminh run`")));
+    ensure!(product.run(&["epoch", "show"]).await? == said);
     let said = product.run(&["reconcile", "--day", DAY, "--office", HOMES[0].1]).await?;
     ensure!(said.contains(" answer.give") && said.contains("  no differences"), "{said}");
     let said = product.run(&["reconcile", "--day", "2026-11-18", "--office", HOMES[0].0]).await?;

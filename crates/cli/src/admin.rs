@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
-use xacminh_registry::Registry;
 use xacminh_store::reference::{self, Imported};
 use xacminh_trust::key::MasterKey;
 
@@ -22,7 +21,7 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<()> {
 /// `xacminh import`.
 pub(crate) async fn import(settings: &Settings) -> Result<()> {
     let reading = Progress::through("reading and checking the reference data");
-    let registry = Registry::load(&settings.data_dir)?;
+    let registry = wiring::registry(settings)?;
     drop(reading);
     let store = wiring::store(settings)?;
     let mut tx = store.begin().await?;

@@ -78,9 +78,7 @@ pub(crate) fn at_rest(settings: &Settings) -> (Found, Option<Registry>) {
         wiring::keys(settings)?;
         Ok(format!("opens, with {} older ones", settings.keys.older_files.len()))
     };
-    let data = Registry::load(&settings.data_dir)
-        .with_context(|| format!("{} (data_dir, or XACMINH_DATA_DIR)", settings.data_dir.display()));
-    let (data, registry) = match data {
+    let (data, registry) = match wiring::registry(settings) {
         Ok(registry) => (Ok(format!("version {}", registry.version)), Some(registry)),
         Err(error) => (Err(error), None),
     };

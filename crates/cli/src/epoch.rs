@@ -1,9 +1,11 @@
 //! `epoch`: which life of the store this is, and beginning another after a restore.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use xacminh_services::{Core, Metrics, restoring};
 use xacminh_store::epoch;
+use xacminh_store::outbox::SHARDS;
+use xacminh_store::view::readiness;
 
 use crate::settings::Settings;
 use crate::{show, wiring};
@@ -29,6 +31,14 @@ pub(crate) async fn epoch(settings: &Settings, command: &Epoch) -> Result<()> {
             show::line(format!("epoch {} since {since}", now.id));
         }
         Epoch::New => {
+            let place = readiness::place(&mut *store.conn().await?).await?;
+            if place.shards_held > 0 {
+                bail!(
+                    "a process works on this store ({} of {SHARDS} shards are held by a relay): stop every `xacminh run` \
+                     first, give this, then start them again",
+                    place.shards_held
+                );
+            }
             let core = Core::new(store, wiring::keys(settings)?, wiring::clock(settings)?, Metrics::new()?).await?;
             core.ensure_partitions().await?;
             let (renewed, offices) = restoring::begin_anew(&core).await?;

@@ -10,10 +10,9 @@ use xacminh_domain::calendar::{Calendar, SaturdayMode, end_of_day, local_date};
 use xacminh_domain::deadline::{Deadline, TimeLimit};
 use xacminh_domain::directory::{Directory, HomeRef, HomeWords, Resolution};
 use xacminh_domain::unit::UnitRef;
-use xacminh_registry::Registry;
 
 use crate::settings::Settings;
-use crate::show;
+use crate::{show, wiring};
 
 /// When something is due.
 #[derive(Debug, Args)]
@@ -42,12 +41,6 @@ fn saturday_mode(word: &str) -> Result<SaturdayMode, String> {
     SaturdayMode::from_word(word).ok_or_else(|| "one of off, receive_only, counts".to_owned())
 }
 
-/// The reference data that the settings name.
-fn registry(settings: &Settings) -> Result<Registry> {
-    Registry::load(&settings.data_dir)
-        .with_context(|| format!("reference data in {} (data_dir, or XACMINH_DATA_DIR)", settings.data_dir.display()))
-}
-
 /// `xacminh due`.
 pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
     let (received_on, received_at) = match args.received.parse::<Timestamp>() {
@@ -63,7 +56,7 @@ pub(crate) fn due(settings: &Settings, args: &Due) -> Result<()> {
         (None, Some(n)) => TimeLimit::CalendarDays(n),
         _ => bail!("say --working-days N or --calendar-days N"),
     };
-    let registry = registry(settings)?;
+    let registry = wiring::registry(settings)?;
     let calendar = match (&args.office, args.saturday_mode) {
         (Some(office), _) => {
             let directory = registry.directory();
@@ -140,7 +133,7 @@ pub(crate) struct Resolve {
 
 /// `xacminh unit resolve`.
 pub(crate) fn unit(settings: &Settings, Unit::Resolve(args): &Unit) -> Result<()> {
-    let directory = registry(settings)?.directory();
+    let directory = wiring::registry(settings)?.directory();
     let today = match args.today {
         Some(today) => today,
         None => local_date(crate::wiring::clock(settings)?.now()),

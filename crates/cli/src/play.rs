@@ -14,7 +14,6 @@ use xacminh_contract::values::{Handler, Instant};
 use xacminh_demo::line::{Address, Line, Sheet, Word};
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::OfficeId;
-use xacminh_registry::Registry;
 
 use crate::settings::Settings;
 use crate::{office, request, show, wiring};
@@ -81,7 +80,7 @@ impl Desk {
         let now = wiring::clock(settings)?.now();
         let office = match office.parse() {
             Ok(id) => id,
-            Err(_) => office::find(&Registry::load(&settings.data_dir)?.directory(), office, local_date(now))?,
+            Err(_) => office::find(&wiring::registry(settings)?.directory(), office, local_date(now))?,
         };
         let text = std::fs::read_to_string(&credentials.credentials)
             .with_context(|| format!("credentials {}", credentials.credentials.display()))?;

@@ -37,7 +37,21 @@ pub(crate) struct StoreState {
     /// For the check.
     pub(crate) state: CheckState,
     since: SystemTime,
-    why: Option<String>,
+    why: Option<Away>,
+}
+
+/// Why PostgreSQL cannot be used.
+#[derive(Debug, Clone)]
+struct Away {
+    words: String,
+    /// It will not pass by itself, such as a refused login.
+    lasting: bool,
+}
+
+impl Away {
+    fn passing(words: &str) -> Self {
+        Self { words: words.to_owned(), lasting: false }
+    }
 }
 
 /// Asks PostgreSQL again and again whether it is there.
@@ -52,15 +66,16 @@ pub(crate) fn watch_store(store: Store, stop: CancellationToken) -> watch::Recei
                 Ok(Ok(())) => None,
                 // The pool knows no cause; a try of its own does.
                 Ok(Err(_)) | Err(_) => match timeout(ANSWER_LIMIT, store.reach()).await {
-                    Ok(Ok(())) => Some("it takes connections and answers no question in time".to_owned()),
-                    Ok(Err(error)) => Some(cause(&error)),
-                    Err(_) => Some("no answer".to_owned()),
+                    Ok(Ok(())) => Some(Away::passing("it takes connections and answers no question in time")),
+                    Ok(Err(error)) => Some(Away { words: cause(&error), lasting: !error.is_transient() }),
+                    Err(_) => Some(Away::passing("no answer")),
                 },
             };
             let state = if why.is_none() { CheckState::Ready } else { CheckState::Failing };
             told.send_if_modified(|now| {
                 let other = now.state != state;
                 if other {
+                    tell(now.state, why.as_ref(), store.address());
                     now.since = SystemTime::now();
                 }
                 (now.state, now.why) = (state, why);
@@ -69,6 +84,25 @@ pub(crate) fn watch_store(store: Store, stop: CancellationToken) -> watch::Recei
         }
     });
     receiver
+}
+
+/// Says in the log that PostgreSQL is away, and that it is back: once each.
+fn tell(was: CheckState, why: Option<&Away>, address: &str) {
+    match why {
+        Some(Away { words, lasting: true }) => {
+            tracing::error!(
+                address,
+                reason = words,
+                "PostgreSQL cannot be used, and waiting will not mend this; trying on"
+            );
+        }
+        Some(Away { words, lasting: false }) => {
+            tracing::warn!(address, reason = words, "PostgreSQL cannot be used, trying on");
+        }
+        // Of the first answer `run` tells.
+        None if was == CheckState::Starting => {}
+        None => tracing::info!(address, "PostgreSQL can be used again"),
+    }
 }
 
 /// The state of PostgreSQL, or of RabbitMQ, as a check has it.
@@ -116,9 +150,6 @@ pub(crate) fn count(metrics: &Metrics, mut store: watch::Receiver<StoreState>, m
 
 /// Whether RabbitMQ can be used, both ways.
 pub(crate) fn of_bus(state: &BusState) -> CheckState {
-    if let Some(trouble) = state.lasting_trouble() {
-        tracing::error!(%trouble, "RabbitMQ cannot be used until somebody changes something");
-    }
     if state.is_connected() { CheckState::Ready } else { CheckState::Failing }
 }
 
@@ -168,11 +199,22 @@ fn postgresql(seen: &StoreState, at: &str, now: SystemTime) -> Part {
             NAME,
             format!(
                 "{at} cannot be used since {} ({}). Nothing can be stored; what offices send waits in RabbitMQ and is \
-                 not lost. Start PostgreSQL, or mend the way to it (postgresql.url); the broker goes on by itself.",
+                 not lost. {}; the broker goes on by itself.",
                 since(seen.since, now),
-                why.as_deref().unwrap_or("no cause is known"),
+                why.as_ref().map_or("no cause is known", |why| &why.words),
+                postgresql_remedy(why.as_ref().is_some_and(|why| why.lasting)),
             ),
         ),
+    }
+}
+
+/// What is to be done about a PostgreSQL that cannot be used.
+pub(crate) fn postgresql_remedy(lasting: bool) -> &'static str {
+    if lasting {
+        "Waiting will not mend this: correct postgresql.url, the login or its rights, and start the process again if it \
+         is the url"
+    } else {
+        "Start PostgreSQL, or mend the way to it (postgresql.url)"
     }
 }
 
@@ -304,7 +346,9 @@ pub(crate) fn cause(error: &dyn std::error::Error) -> String {
     while let Some(source) = inmost.source() {
         inmost = source;
     }
-    inmost.to_string()
+    let words = inmost.to_string();
+    // PostgreSQL adds the line of its own source.
+    words.rsplit_once(" at line ").map_or(words.clone(), |(words, _)| words.to_owned())
 }
 
 fn since(from: SystemTime, now: SystemTime) -> String {

@@ -61,13 +61,17 @@ fn postgresql_away_says_what_waits_where() {
     let seen = StoreState {
         state: CheckState::Failing,
         since: noon(),
-        why: Some("Connection refused (os error 111)".to_owned()),
+        why: Some(Away::passing("Connection refused (os error 111)")),
     };
     let part = postgresql(&seen, "10.0.0.8:5432/xacminh", noon() + Duration::from_secs(7_200));
     assert_eq!(part.mark, Mark::Bad);
     for words in ["10.0.0.8:5432/xacminh", "(for 2 h)", "Connection refused", "waits in RabbitMQ", "Start PostgreSQL"] {
         assert!(part.words.contains(words), "{words} is not in: {}", part.words);
     }
+    let refused =
+        StoreState { why: Some(Away { words: "password authentication failed".to_owned(), lasting: true }), ..seen };
+    let part = postgresql(&refused, "10.0.0.8:5432/xacminh", noon());
+    assert!(part.words.contains("Waiting will not mend this") && !part.words.contains("Start PostgreSQL"));
 }
 
 #[test]

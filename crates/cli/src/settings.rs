@@ -76,7 +76,14 @@ impl Default for Postgresql {
 impl Postgresql {
     /// `postgres://user:password@host:port/database`.
     pub(crate) fn url(&self) -> Result<String> {
-        secret("postgresql.url", self.url.as_deref(), self.url_file.as_deref())
+        let url = secret("postgresql.url", self.url.as_deref(), self.url_file.as_deref())?;
+        // The driver takes any scheme, and without a database the login's name for one.
+        let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+        let database = rest.and_then(|rest| rest.split('?').next()?.split_once('/')).map(|(_, database)| database);
+        match database {
+            Some(database) if !database.is_empty() => Ok(url),
+            _ => bail!("postgresql.url is not of the form postgres://user:password@host:port/database"),
+        }
     }
 }
 
@@ -271,6 +278,19 @@ mod tests {
         ]);
         let settings = Settings::from(Some(&sample), vars).unwrap();
         assert_eq!(settings.admin.listen.port(), 1);
+    }
+
+    #[test]
+    fn an_address_of_something_else_is_no_postgresql() {
+        let of = |url: &str| Postgresql { url: Some(url.to_owned()), ..Postgresql::default() }.url();
+        for right in ["postgres://a:b@h:5432/x", "postgresql:///x?host=/run/postgresql"] {
+            assert_eq!(of(right).unwrap(), right);
+        }
+        for wrong in ["mysql://x", "http://a@b/c", "postgres://", "postgres://h", "postgres://h/", "postgres://h/?a=b"]
+        {
+            let error = of(wrong).unwrap_err().to_string();
+            assert!(error.contains("postgresql.url") && !error.contains("a@b"), "{error}");
+        }
     }
 
     #[test]

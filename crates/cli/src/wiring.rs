@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, BusSettings, Delays};
 use xacminh_clock::{Clock, SteppedClock};
 use xacminh_console::health::{self, CheckState, Health};
+use xacminh_registry::Registry;
 use xacminh_services::{Core, FRESH_FOR, Metrics, OfficePage, answering, escalating, intake, measuring, relay};
 use xacminh_store::Store;
 use xacminh_trust::key::{KeyRing, MasterKey};
@@ -56,6 +57,12 @@ impl Role {
 /// The store that the settings name.
 pub(crate) fn store(settings: &Settings) -> Result<Store> {
     Ok(Store::connect(&settings.postgresql.url()?, settings.postgresql.connections)?)
+}
+
+/// The reference data that the settings name.
+pub(crate) fn registry(settings: &Settings) -> Result<Registry> {
+    Registry::load(&settings.data_dir)
+        .with_context(|| format!("reference data in {} (data_dir, or XACMINH_DATA_DIR)", settings.data_dir.display()))
 }
 
 /// The clock that the settings name.

@@ -48,6 +48,8 @@ const BATCH: i64 = 500;
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often a relay asks for shards that another copy may have let go.
 const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
+/// A place that was held longer had been worth a line when it was lost.
+const PROVED_AFTER: Duration = Duration::from_secs(10);
 /// How long a letter waits that cannot leave: no inbox, or no key to open it.
 const ASIDE: Duration = Duration::from_secs(30);
 
@@ -74,13 +76,20 @@ async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &Cancella
     // Outlives the connection to PostgreSQL: what RabbitMQ confirmed need not leave again, and its
     // confirm belongs in the ledger, whoever has the shard by then.
     let mut confirmed = Vec::new();
+    let mut told = String::new();
     while !stop.is_cancelled() {
+        let began = Instant::now();
         let ended = async {
             let (lane, bell) = within(Lane::new(core, &publisher, lane)).await?;
             lane.send(bell, &mut confirmed, stop).await
         };
         if let Err(error) = ended.await {
-            tracing::warn!(%error, "the relay lost its place; it starts anew");
+            // Once a reason, not once a try.
+            let reason = error.to_string();
+            if reason != told || began.elapsed() > PROVED_AFTER {
+                tracing::warn!(%error, "the relay lost its place; it starts anew");
+                told = reason;
+            }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(PAUSE) => {}

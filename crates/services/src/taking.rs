@@ -51,6 +51,7 @@ pub async fn run(core: Core, queue: &'static str, mut consumer: BatchConsumer, s
 
 /// Works on a batch until it is stored, and only then acknowledges it.
 async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &CancellationToken) {
+    let mut told = String::new();
     loop {
         let error = match within(take(core, queue, &batch.deliveries)).await {
             Ok(()) => {
@@ -64,7 +65,11 @@ async fn settle(core: &Core, queue: &'static str, mut batch: Batch, stop: &Cance
         };
         match disposition::of(&error, batch.len()) {
             Disposition::Retry => {
-                tracing::warn!(%error, queue, messages = batch.len(), "not stored; the same batch again");
+                // Once a reason, not once a try.
+                if error.to_string() != told {
+                    tracing::warn!(%error, queue, messages = batch.len(), "not stored; the same batch again");
+                    told = error.to_string();
+                }
                 tokio::select! {
                     // Unsettled, the batch is delivered again to whoever takes the queue next.
                     () = stop.cancelled() => return,

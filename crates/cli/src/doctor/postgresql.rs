@@ -15,7 +15,7 @@ use xacminh_trust::key::KeyRing;
 
 use super::finding::Finding;
 use super::{asked, middle_ms};
-use crate::readiness::{age, cause, local};
+use crate::readiness::{age, cause, local, postgresql_remedy};
 use crate::settings::Settings;
 use crate::{said_once, wiring};
 
@@ -124,12 +124,9 @@ pub(crate) fn judge(found: &Found, pool: u32) -> Vec<Finding> {
         Ok(server) => server,
         Err(error) => {
             let why = cause(error.as_ref());
+            let lasting = error.downcast_ref::<xacminh_store::Error>().is_some_and(|error| !error.is_transient());
             return vec![
-                Finding::fault(
-                    NAME,
-                    format!("{at} cannot be used ({why})"),
-                    "Start PostgreSQL, or mend the way to it (postgresql.url)",
-                ),
+                Finding::fault(NAME, format!("{at} cannot be used ({why})"), postgresql_remedy(lasting)),
                 Finding::unseen(
                     "what PostgreSQL holds",
                     "schema, rights, reference data, offices and what waits could not be looked at",
