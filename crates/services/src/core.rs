@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use xacminh_clock::Clock;
@@ -14,6 +14,7 @@ use xacminh_domain::id::OfficeId;
 use xacminh_domain::reconcile;
 use xacminh_domain::request::{Counting, Opening};
 use xacminh_domain::{Date, Timestamp};
+use xacminh_store::at_hand::AtHand;
 use xacminh_store::reference::{self, Reference};
 use xacminh_store::{Store, outage::Outage};
 use xacminh_trust::key::KeyRing;
@@ -37,8 +38,8 @@ pub struct Core {
     /// What is counted.
     pub metrics: Metrics,
     reference: watch::Sender<Arc<Reference>>,
-    /// Rung when letters were put into the outbox by this process.
-    pub(crate) outbox: Arc<Notify>,
+    /// What this process last had in its hands.
+    pub(crate) at_hand: Arc<AtHand>,
 }
 
 impl Core {
@@ -56,7 +57,7 @@ impl Core {
             clock,
             metrics,
             reference: watch::Sender::new(Arc::new(loaded)),
-            outbox: Arc::new(Notify::new()),
+            at_hand: Arc::default(),
         })
     }
 

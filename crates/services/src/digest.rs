@@ -56,7 +56,6 @@ pub(crate) async fn send(core: &Core) -> Result<usize, Error> {
     outbox::put(&mut tx, &core.keys, &letters).await?;
     AbortPoint::BeforeDigest.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
-    core.outbox.notify_waiters();
     Ok(count)
 }
 

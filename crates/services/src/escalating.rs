@@ -136,7 +136,7 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
 
     let mut tx = core.store.begin().await?;
     let claimed = timer::claim(&mut tx, due).await?;
-    let mut requests = ledger::lock(&mut tx, &claimed, true).await?;
+    let mut requests = ledger::lock(&mut tx, &core.at_hand, &claimed, true).await?;
     let (mut rows, mut fired, mut lines, mut timers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ids: Vec<RequestId> = requests.keys().copied().collect();
     ids.sort_unstable();
@@ -168,6 +168,7 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
     AbortPoint::BeforeFired.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     count(core, &fired);
+    core.at_hand.keep(requests.into_values());
     Ok(timers.len())
 }
 

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
@@ -139,6 +140,10 @@ impl<'a> Lane<'a> {
     ) -> Result<(), Error> {
         self.mark(confirmed).await?;
         while !stop.is_cancelled() {
+            // What was rung for so far is read now.
+            while let Some(heard) = bell.recv().now_or_never() {
+                heard.map_err(xacminh_store::Error::from)?;
+            }
             let waiting = within(async {
                 self.hold().await?;
                 self.read().await
@@ -147,7 +152,6 @@ impl<'a> Lane<'a> {
             if waiting.is_empty() {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = self.core.outbox.notified() => {}
                     heard = bell.recv() => { heard.map_err(xacminh_store::Error::from)?; }
                     () = tokio::time::sleep(SWEEP) => {}
                 }
@@ -331,7 +335,7 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     let mut ids: Vec<RequestId> = marked.iter().map(|(id, _)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut requests = ledger::lock(&mut tx, &ids, false).await?;
+    let mut requests = ledger::lock(&mut tx, &core.at_hand, &ids, false).await?;
     let mut rows = Vec::with_capacity(marked.len());
     let mut seen = Vec::with_capacity(marked.len());
     for (id, mark) in marked {
@@ -376,6 +380,7 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
         let home = request.opening.responder;
         core.metrics.observe(request, &event, &province_of(&reference, home), reference.calendar_of(home));
     }
+    core.at_hand.keep(requests.into_values());
     Ok(())
 }
 

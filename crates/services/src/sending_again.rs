@@ -77,7 +77,6 @@ async fn look(core: &Core, probe: &InboxProbe, turn: &mut usize) -> Result<(), E
     if messages > 0 {
         tracing::warn!(messages, offices, "taken from inboxes and never confirmed; sent again under the same ids");
         core.metrics.sent_again.inc_by(messages);
-        core.outbox.notify_waiters();
     }
     Ok(())
 }

@@ -206,7 +206,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     let seen = inbox::find(&mut tx, &keys).await?;
 
     let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
-    let requests = ledger::lock(&mut tx, &ids, false).await?;
+    let requests = ledger::lock(&mut tx, &core.at_hand, &ids, false).await?;
     let mut kept_bodies = Kept::read(&mut tx, &core.keys, &reads).await?;
     let mut bench = Bench { now, reference: &reference, keys: &core.keys, requests, done: judging::Done::default() };
     let mut backs: Vec<Back> = Vec::with_capacity(reads.len());
@@ -332,13 +332,10 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
     outbox::put(&mut tx, &core.keys, &done.letters).await?;
     delivery::put(&mut tx, &core.keys, &done.deliveries).await?;
-    let confirmed = delivery::end(&mut tx, &heard_of(&done.seen)).await?;
+    delivery::end(&mut tx, &heard_of(&done.seen)).await?;
     AbortPoint::BeforeCommit.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
 
-    if !done.letters.is_empty() || !done.deliveries.is_empty() || confirmed > 0 {
-        core.outbox.notify_waiters();
-    }
     for (id, event) in &done.seen {
         let request = &requests[id].request;
         let home = request.opening.responder;
@@ -356,6 +353,7 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
             "taken"
         );
     }
+    core.at_hand.keep(requests.into_values());
     let mut parked_by_reason: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, reason) in parked_now {
         core.metrics.parked.with_label_values(&[reason]).inc();

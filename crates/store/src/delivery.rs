@@ -19,7 +19,7 @@ use xacminh_domain::{Date, Timestamp};
 use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
-use crate::outbox::{Batch, Letter, Mark, Place, WAKE, Waiting, shard};
+use crate::outbox::{self, Batch, Letter, Mark, Place, Waiting, shard};
 use crate::time::{At, On};
 
 /// How many requests an office may have in flight: sent, and not confirmed by its system.
@@ -73,8 +73,7 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> 
     .bind(sealed)
     .execute(&mut *tx)
     .await?;
-    query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
-    Ok(())
+    outbox::ring(tx).await
 }
 
 /// What may leave now of these shards, urgent first, then by the earliest file due. `rooms` says
@@ -166,25 +165,31 @@ pub async fn sent(tx: &mut PgConnection, now: Timestamp, sent: &[(RequestId, Tim
     Ok(())
 }
 
-/// H's system has these, or nobody needs them any more: they move to what was sent. Gives how many
-/// were on their way.
-pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<u64, Error> {
+/// H's system has these, or nobody needs them any more: they move to what was sent. Wakes the relays
+/// if more waits for one of these offices: there is room for it now.
+pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<(), Error> {
     if ids.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
-    let done = query(
+    let more: bool = sqlx::query_scalar(
         "with gone as (
              delete from deliveries where request_id = any($1)
-             returning office, message_id, request_id, created_at, traceparent, sealed, sent_at)
-         insert into sent_letters (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
-         select office, message_id, $2, request_id, created_at, traceparent, sealed, sent_at from gone
-         on conflict do nothing",
+             returning shard, office, message_id, request_id, created_at, traceparent, sealed, sent_at),
+         kept as (
+             insert into sent_letters
+                 (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
+             select office, message_id, $2, request_id, created_at, traceparent, sealed, sent_at from gone
+             on conflict do nothing)
+         select exists (
+             select from (select distinct shard, office from gone) g
+             where exists (
+                 select from deliveries d where d.shard = g.shard and d.office = g.office and d.sent_at is null))",
     )
     .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
     .bind(REQUEST_DELIVER)
-    .execute(tx)
+    .fetch_one(&mut *tx)
     .await?;
-    Ok(done.rows_affected())
+    if more { outbox::ring(tx).await } else { Ok(()) }
 }
 
 /// How many each of these offices has in flight; offices with none are left out.
@@ -265,7 +270,7 @@ pub async fn send_again(conn: &mut PgConnection, office: OfficeId, now: Timestam
     .execute(&mut *conn)
     .await?;
     if done.rows_affected() > 0 {
-        query("select pg_notify($1, '')").bind(WAKE).execute(conn).await?;
+        outbox::ring(conn).await?;
     }
     Ok(done.rows_affected())
 }

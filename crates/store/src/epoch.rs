@@ -7,7 +7,7 @@ use uuid::Uuid;
 use xacminh_domain::Timestamp;
 
 use crate::error::Error;
-use crate::outbox::WAKE;
+use crate::outbox;
 use crate::time::At;
 use crate::{ledger, outage};
 
@@ -69,6 +69,6 @@ pub async fn renew(tx: &mut PgConnection, now: Timestamp) -> Result<Renewed, Err
         "lost_from": lost_from.map(|at| at.to_string()), "sent_again": again,
     });
     ledger::append_system(&mut *tx, STREAM, now, &[said]).await?;
-    query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
+    outbox::ring(&mut *tx).await?;
     Ok(Renewed { id, lost_from, again })
 }

@@ -1,7 +1,7 @@
 //! The ledger: events appended, chained, read back, and proven whole.
 //!
-//! A request is what its events make it: commands lock the request's row, replay its events and
-//! append to them. `requests` is only the projection of that, for questions that span requests.
+//! A request is what its events make it: commands lock the request's row, replay its events (unless it
+//! is [at hand](crate::at_hand)) and append to them. `requests` is only the projection of that, for questions that span requests.
 
 use std::collections::HashMap;
 
@@ -15,6 +15,7 @@ use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 use xacminh_domain::request::{Event, Request};
 use xacminh_trust::chain::{self, GENESIS, Hash, StoredLink};
 
+use crate::at_hand::AtHand;
 use crate::error::Error;
 use crate::time::At;
 
@@ -118,6 +119,7 @@ pub async fn append(tx: &mut PgConnection, rows: &[LedgerRow]) -> Result<(), Err
 /// left out instead of waited for.
 pub async fn lock(
     tx: &mut PgConnection,
+    at_hand: &AtHand,
     ids: &[RequestId],
     skip_locked: bool,
 ) -> Result<HashMap<RequestId, Chained>, Error> {
@@ -125,13 +127,25 @@ pub async fn lock(
         return Ok(HashMap::new());
     }
     let statement = if skip_locked {
-        "select request_id from requests where request_id = any($1) order by request_id for update skip locked"
+        "select request_id, seq, head_hash from requests where request_id = any($1)
+         order by request_id for update skip locked"
     } else {
-        "select request_id from requests where request_id = any($1) order by request_id for update"
+        "select request_id, seq, head_hash from requests where request_id = any($1) order by request_id for update"
     };
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let locked: Vec<Uuid> = sqlx::query_scalar(statement).bind(ids).fetch_all(&mut *tx).await?;
-    replay(tx, &locked).await
+    let locked = query(statement).bind(ids).fetch_all(&mut *tx).await?;
+    let (mut known, mut others) = (HashMap::with_capacity(locked.len()), Vec::new());
+    for row in locked {
+        let (id, head) = (request_id(row.try_get("request_id")?)?, hash_of(row.try_get("head_hash")?)?);
+        match at_hand.get(id, seq_of(row.try_get("seq")?), head) {
+            Some(chained) => _ = known.insert(id, chained),
+            None => others.push(id.uuid()),
+        }
+    }
+    if !others.is_empty() {
+        known.extend(replay(tx, &others).await?);
+    }
+    Ok(known)
 }
 
 /// Reads requests without locking them.

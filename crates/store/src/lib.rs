@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod access;
+pub mod at_hand;
 pub mod call;
 pub mod delivery;
 pub mod epoch;

@@ -17,8 +17,8 @@ use crate::time::At;
 pub const SHARDS: i16 = 16;
 /// The first key of a shard's advisory lock.
 pub(crate) const LOCK_SPACE: i32 = 7_226_464;
-/// The channel that wakes relays of other processes. It only wakes; rows are what counts.
-pub const WAKE: &str = "xacminh_outbox";
+/// The channel that wakes relays, of this process too. It only wakes; rows are what counts.
+const WAKE: &str = "xacminh_outbox";
 
 /// What leaving means for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +115,11 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, letters: &[Letter]) -> R
     .bind(sealed)
     .execute(&mut *tx)
     .await?;
+    ring(tx).await
+}
+
+/// Wakes the relays of all processes once the transaction commits.
+pub(crate) async fn ring(tx: &mut PgConnection) -> Result<(), Error> {
     query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
     Ok(())
 }

@@ -25,7 +25,7 @@ use xacminh_domain::{Date, Timestamp};
 
 use crate::error::Error;
 use crate::ledger::request_id;
-use crate::outbox::{WAKE, shard};
+use crate::outbox::{self, shard};
 use crate::time::{At, On};
 
 /// The first key of the lock under which a day's pages of an office meet.
@@ -264,7 +264,7 @@ pub async fn send_again(tx: &mut PgConnection, office: OfficeId, ids: &[MessageI
     .bind(shard(office))
     .execute(&mut *tx)
     .await?;
-    query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
+    outbox::ring(&mut *tx).await?;
     Ok(waiting.rows_affected() + leaving.rows_affected())
 }
 
