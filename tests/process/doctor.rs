@@ -77,7 +77,7 @@ async fn until_sound(product: &Product) {
 }
 
 /// Asks RabbitMQ's management API what the product has no function for; `{v}` is the virtual host.
-async fn manage(product: &Product, method: &'static str, path: &str, body: Value) -> Result<()> {
+pub(crate) async fn manage(product: &Product, method: &'static str, path: &str, body: Value) -> Result<()> {
     let path = path.replace("{v}", product.world.name());
     let (scheme, rest) = product.world.mgmt_url().split_once("://").context("an address")?;
     let (login, host) = rest.rsplit_once('@').context("a login")?;
@@ -108,7 +108,11 @@ async fn a_sound_installation_is_called_sound_and_each_fault_of_rabbitmq_is_name
         ensure!(!said.contains(value), "it repeats {what}");
     }
     let away = [("XACMINH_RABBITMQ__MANAGEMENT_URL", "http://a:b@127.0.0.1:1")];
-    names(&product, &away, FAULT, "rabbitmq management", "rabbitmq.management_url").await?;
+    names(&product, &away, FAULT, "rabbitmq management", "Start RabbitMQ with its management plugin").await?;
+    let (_, at) = product.world.mgmt_url().rsplit_once('@').context("a login")?;
+    let refused = format!("http://somebody:else@{at}");
+    let refused = [("XACMINH_RABBITMQ__MANAGEMENT_URL", refused.as_str())];
+    names(&product, &refused, FAULT, "rabbitmq management", "Correct login and password").await?;
 
     manage(&product, "PUT", "/api/users/odd", json!({ "password": "x", "tags": "impersonator" })).await?;
     names(&product, &[], FAULT, "rabbitmq impersonator", "rabbitmqctl set_user_tags odd").await?;
@@ -120,10 +124,9 @@ async fn a_sound_installation_is_called_sound_and_each_fault_of_rabbitmq_is_name
     manage(&product, "DELETE", "/api/policies/{v}/careless", Value::Null).await?;
 
     manage(&product, "DELETE", "/api/policies/{v}/xacminh.office", Value::Null).await?;
-    names(&product, &[], FAULT, "inbox policy", "rabbitmqctl set_policy").await?;
-    let policy = json!({ "pattern": "^xacminh\\.office\\.", "apply-to": "queues",
-        "definition": { "delivery-limit": 20, "dead-letter-exchange": "xacminh.rejected" } });
-    manage(&product, "PUT", "/api/policies/{v}/xacminh.office", policy).await?;
+    // The remedy, taken at its word.
+    names(&product, &[], FAULT, "inbox policy", "`xacminh office grant OFFICE`").await?;
+    product.run(&["office", "grant", WARD]).await?;
     is_sound(&product).await?;
 
     let queue = json!({ "durable": true, "arguments": { "x-queue-type": "quorum" } });
@@ -131,17 +134,26 @@ async fn a_sound_installation_is_called_sound_and_each_fault_of_rabbitmq_is_name
     names(&product, &[], LOOK, "inboxes of nobody", "delete it").await?;
     manage(&product, "DELETE", "/api/queues/{v}/xacminh.office.vpstranger", Value::Null).await?;
 
-    // The remedy of a missing inbox, taken at its word.
+    // The remedy of a missing inbox, of rights and of a missing login.
     manage(&product, "DELETE", &format!("/api/queues/{{v}}/xacminh.office.{WARD}"), Value::Null).await?;
-    names(&product, &[], FAULT, "inboxes of offices", &format!("xacminh office grant {WARD}")).await?;
-    product.run(&["office", "revoke", WARD]).await?;
-    product.run(&["office", "grant", WARD, "--out", &product.file("anew.csv").display().to_string()]).await?;
+    names(&product, &[], FAULT, "inboxes of offices", &format!("`xacminh office grant {WARD}`")).await?;
+    product.run(&["office", "grant", WARD]).await?;
+    is_sound(&product).await?;
+
+    manage(&product, "DELETE", &format!("/api/permissions/{{v}}/{WARD}"), Value::Null).await?;
+    names(&product, &[], FAULT, "logins of offices", &format!("`xacminh office grant {WARD}`: sets the rights"))
+        .await?;
+    product.run(&["office", "grant", WARD]).await?;
     is_sound(&product).await?;
 
     manage(&product, "DELETE", &format!("/api/users/{WARD}"), Value::Null).await?;
-    names(&product, &[], FAULT, "logins of offices", "office revoke").await?;
-    product.run(&["office", "revoke", WARD]).await?;
+    names(&product, &[], FAULT, "logins of offices", &format!("`xacminh office grant {WARD} --out FILE`")).await?;
+    product.run(&["office", "grant", WARD, "--out", &product.file("anew.csv").display().to_string()]).await?;
     is_sound(&product).await?;
+
+    // A work queue goes while it runs, and nobody has to start anything.
+    manage(&product, "DELETE", "/api/queues/{v}/xacminh.work.answering", Value::Null).await?;
+    until_sound(&product).await;
 
     // The broker's own login: open channels keep what they were allowed for a while, new ones do not.
     let user = product.world.broker_user().to_owned();
@@ -156,6 +168,7 @@ async fn a_sound_installation_is_called_sound_and_each_fault_of_rabbitmq_is_name
     manage(&product, "DELETE", "/api/queues/{v}/xacminh.work.bulk", Value::Null).await?;
     names_all(&product, &[], &[("work queues declared", "xacminh run"), ("exchanges and bindings", "xacminh run")])
         .await?;
+    names_all(&product, &[], &[("work queues", "makes it again within seconds")]).await?;
     manage(&product, "PUT", "/api/queues/{v}/xacminh.work.bulk", json!({ "durable": true })).await?;
     names_all(&product, &[], &[("queue types", "delete it, then start `xacminh run`")]).await?;
     // The remedy.

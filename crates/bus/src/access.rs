@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use ureq::http::{Method, Request};
 
 use crate::Error;
-use crate::permissions::{self, Grant, INBOX_PATTERN, INBOX_POLICY};
+use crate::permissions::{self, Grant};
 
 /// How many offices go into one import. All of the country fit into one; a request of more than
 /// some megabytes is refused by RabbitMQ.
@@ -76,7 +76,7 @@ impl Management {
     /// Gives these offices a login, permissions and an inbox, in one import. Doing it again changes
     /// passwords and nothing else; an inbox keeps what waits in it, and open connections go on.
     pub fn grant_offices(&self, grants: &[Grant]) -> Result<(), Error> {
-        self.put_policy(INBOX_POLICY, INBOX_PATTERN, &permissions::inbox_policy())?;
+        self.put_inbox_policy()?;
         for some in grants.chunks(GRANTS_AT_ONCE) {
             let definitions = permissions::definitions(some, &self.vhost)?;
             self.call("import definitions", Method::POST, "/api/definitions", Some(&definitions))?;
@@ -155,7 +155,13 @@ impl Management {
         }
     }
 
-    fn call(&self, doing: &'static str, method: Method, path: &str, body: Option<&Value>) -> Result<String, Error> {
+    pub(crate) fn call(
+        &self,
+        doing: &'static str,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<String, Error> {
         self.answer(doing, method, path, body).map(|(text, _)| text)
     }
 
@@ -175,6 +181,10 @@ impl Management {
         let unread =
             |error: serde_json::Error| Error::ManagementRefused { doing, status: 200, reason: error.to_string() };
         Ok((read.map_err(unread)?, date))
+    }
+
+    pub(crate) fn vhost(&self) -> &str {
+        &self.vhost
     }
 
     /// The virtual host, as it stands in a path.

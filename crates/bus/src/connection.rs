@@ -7,9 +7,8 @@ use lapin::{Channel, Connection};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::size;
 use crate::supervisor::{self, Task};
-use crate::{BatchConsumer, BusState, ConsumerSettings, Error, InboxProbe, Publisher};
+use crate::{BatchConsumer, BusState, ConsumerSettings, Error, InboxProbe, Publisher, size};
 
 /// Where RabbitMQ is and who we are.
 #[derive(Clone)]
@@ -79,6 +78,7 @@ struct Inner {
     publish: Line,
     consume: Line,
     state: watch::Receiver<BusState>,
+    declare: bool,
     shutdown: CancellationToken,
     // Ends the supervisors when the last handle goes.
     _guard: DropGuard,
@@ -115,7 +115,7 @@ impl Bus {
         let publish = start("publish", |s| &mut s.publishing, settings.declare);
         let consume = start("consume", |s| &mut s.consuming, false);
         let guard = shutdown.clone().drop_guard();
-        Ok(Self(Arc::new(Inner { publish, consume, state, shutdown, _guard: guard })))
+        Ok(Self(Arc::new(Inner { publish, consume, state, declare: settings.declare, shutdown, _guard: guard })))
     }
 
     /// Waits until both connections stand. An error is one that will not pass by itself (a refused
@@ -154,6 +154,11 @@ impl Bus {
     /// and waits for a connection.
     pub async fn takes_more_than(&self, bytes: usize) -> Result<bool, Error> {
         size::takes_more_than(&mut self.0.publish.clone(), bytes).await
+    }
+
+    /// Whether it is this bus's to declare what is missing.
+    pub(crate) fn declares(&self) -> bool {
+        self.0.declare
     }
 
     pub(crate) fn stopped(&self) -> &CancellationToken {

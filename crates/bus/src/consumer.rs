@@ -1,7 +1,8 @@
 //! One long-lived consumer of a queue, whose deliveries come in batches.
 //!
 //! It outlives connections: after a loss it consumes again on the next one, and RabbitMQ delivers
-//! what had not been acknowledged.
+//! what had not been acknowledged. It outlives its queue too: a work queue that somebody deleted is
+//! declared again, with its bindings.
 
 use std::time::Duration;
 
@@ -11,11 +12,11 @@ use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::batch::{SharedOpen, lock};
 use crate::connection::{Bus, Line};
-use crate::{Batch, Delays, Delivery, Error};
+use crate::{Batch, Delays, Delivery, Error, WORK_QUEUES, topology};
 
 /// Which queue, and how much at a time.
 #[derive(Debug, Clone)]
@@ -129,6 +130,9 @@ impl BatchConsumer {
                     Ok(opened) => self.opened = Some(opened),
                     Err(error) => {
                         warn!(queue = self.settings.queue, %error, "cannot consume, trying on");
+                        if error.is_not_found() {
+                            self.declare_again().await;
+                        }
                         sleep(self.delays.next_delay()).await;
                         continue;
                     }
@@ -192,6 +196,21 @@ impl BatchConsumer {
             .await
             .map_err(Error::amqp("consume"))?;
         Ok(Opened { channel, stream, open: SharedOpen::default() })
+    }
+
+    /// The connection stands, so nobody else would declare a work queue that was deleted under it.
+    async fn declare_again(&mut self) {
+        if !self.bus.declares() || !WORK_QUEUES.contains(&self.settings.queue.as_str()) {
+            return;
+        }
+        let declared = match self.line.up().await {
+            Ok(connection) => topology::declare(&connection).await,
+            Err(error) => Err(error),
+        };
+        match declared {
+            Ok(()) => warn!(queue = self.settings.queue, "there was no such queue: it is declared again"),
+            Err(error) => error!(queue = self.settings.queue, %error, "there is no such queue, and it cannot be made"),
+        }
     }
 
     async fn close(&mut self, why: &str) {

@@ -80,6 +80,11 @@ impl Error {
         }
     }
 
+    /// Did the management API refuse the login itself, or want another tag on it?
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::ManagementRefused { status: 401 | 403, .. })
+    }
+
     /// Did RabbitMQ say that something of that name is not there?
     pub fn is_not_found(&self) -> bool {
         match self {

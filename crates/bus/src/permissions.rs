@@ -58,25 +58,29 @@ pub(crate) fn inbox_policy() -> Value {
 
 /// Logins, permissions and inboxes for RabbitMQ's import.
 pub(crate) fn definitions(grants: &[Grant], vhost: &str) -> Result<Value, Error> {
-    let mut permissions = Vec::with_capacity(grants.len());
-    let mut queues = Vec::with_capacity(grants.len());
-    for grant in grants {
-        let login = grant.office.as_str();
-        let may = OfficePermissions::of(grant.office);
+    let offices: Vec<OfficeId> = grants.iter().map(|grant| grant.office).collect();
+    let mut all = rights_and_inboxes(&offices, vhost);
+    all["users"] = logins(grants)?["users"].take();
+    Ok(all)
+}
+
+/// The same without logins, whose passwords it therefore leaves as they are.
+pub(crate) fn rights_and_inboxes(offices: &[OfficeId], vhost: &str) -> Value {
+    let mut permissions = Vec::with_capacity(offices.len());
+    let mut queues = Vec::with_capacity(offices.len());
+    for office in offices {
+        let may = OfficePermissions::of(*office);
         permissions.push(json!({
-            "user": login, "vhost": vhost,
+            "user": office.as_str(), "vhost": vhost,
             "configure": may.configure, "write": may.write, "read": may.read,
         }));
         queues.push(json!({
-            "name": names::inbox(grant.office), "vhost": vhost,
+            "name": names::inbox(*office), "vhost": vhost,
             "durable": true, "auto_delete": false,
             "arguments": { "x-queue-type": "quorum" },
         }));
     }
-    let mut all = logins(grants)?;
-    all["permissions"] = permissions.into();
-    all["queues"] = queues.into();
-    Ok(all)
+    json!({ "permissions": permissions, "queues": queues })
 }
 
 /// Logins alone, for an import that changes passwords.

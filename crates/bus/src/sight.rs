@@ -44,22 +44,19 @@ pub struct Sight {
     pub expiring: Vec<Expiring>,
 }
 
-/// A node.
+/// A node. For some seconds after its start it tells its name only.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Node {
     /// Its name.
     pub name: String,
     /// Whether it runs; of one that does not, nothing else is known.
     pub running: bool,
-    /// How many files it may have open.
-    #[serde(default)]
-    pub fd_total: u64,
-    /// It stopped taking messages for want of memory.
-    #[serde(default)]
-    pub mem_alarm: bool,
-    /// It stopped taking messages for want of disk space.
-    #[serde(default)]
-    pub disk_free_alarm: bool,
+    /// How many files it may have open; none while it does not tell.
+    pub fd_total: Option<u64>,
+    /// It stopped taking messages for want of memory; none while it does not tell.
+    pub mem_alarm: Option<bool>,
+    /// It stopped taking messages for want of disk space; none while it does not tell.
+    pub disk_free_alarm: Option<bool>,
 }
 
 /// A login.
@@ -179,10 +176,10 @@ struct Overview {
 }
 
 #[derive(Deserialize)]
-struct RightsOf {
-    user: String,
+pub(crate) struct RightsOf {
+    pub(crate) user: String,
     #[serde(flatten)]
-    rights: Rights,
+    pub(crate) rights: Rights,
 }
 
 #[derive(Deserialize)]

@@ -1,4 +1,5 @@
-//! Which exchanges and queues there are, declared by whoever connects first.
+//! Which exchanges and queues there are, declared by whoever connects first, and again by whoever
+//! wants to read a queue that is not there.
 //!
 //! ```text
 //!   offices ─▶ xacminh.in ─┬─ submit.urgent … close.normal ────▶ xacminh.work.intake

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use xacminh_bus::{Batch, BatchConsumer, Bus, ConsumerSettings, Error, Outcome, Outgoing};
+use xacminh_bus::{Batch, BatchConsumer, Bus, BusSettings, ConsumerSettings, Error, InboxSight, Outcome, Outgoing};
 use xacminh_contract::names;
 use xacminh_testkit::{PATIENCE, World, eventually};
 
@@ -210,5 +210,43 @@ async fn what_no_binding_takes_is_kept() -> anyhow::Result<()> {
     assert_eq!(batch.deliveries[0].properties.routing_key, "no.such.key");
     assert_eq!(batch.deliveries[0].properties.exchange, names::EXCHANGE_IN);
     batch.ack_all().await?;
+    world.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_work_queue_deleted_under_its_consumer_is_made_again_with_its_bindings() -> anyhow::Result<()> {
+    let world = World::new("deleted_queue").await?;
+    let bus = bus(&world).await?;
+    bus.publisher().publish_all(vec![message("answer.give", 0)]).await;
+    let mut consumer = bus.consumer(ConsumerSettings::new(names::QUEUE_ANSWERING, 1), CancellationToken::new());
+    let batch = next(&mut consumer).await;
+    batch.ack_all().await?;
+    let losses = |bus: &Bus| bus.state().borrow().consuming.losses;
+    let before = losses(&bus);
+
+    // It is waiting when its queue goes: RabbitMQ cancels it.
+    let waiting = tokio::spawn(async move { next(&mut consumer).await });
+    let probe = bus.inbox_probe();
+    let queue = [names::QUEUE_ANSWERING.to_owned()];
+    let read = async || probe.look(&queue).await.ok().is_some_and(|sights| sights[0].has_reader());
+    world.manage(|m| m.delete_queue(names::QUEUE_ANSWERING)).await?;
+    eventually("the queue with its reader", PATIENCE, async || read().await.then_some(())).await;
+    // By its binding, and so not to the queue of what no binding takes.
+    bus.publisher().publish_all(vec![message("answer.give", 1)]).await;
+    let batch = timeout(PATIENCE, waiting).await??;
+    assert_eq!(ids(&batch), ["m1"]);
+    assert_eq!(batch.deliveries[0].properties.routing_key, "answer.give");
+    batch.ack_all().await?;
+    assert_eq!(losses(&bus), before, "the connection never ended");
+
+    // One that was told to look only makes nothing.
+    world.manage(|m| m.delete_queue(names::QUEUE_BULK)).await?;
+    let only_looking = BusSettings { declare: false, ..world.bus_settings() };
+    let looking = Bus::connect(&only_looking, &CancellationToken::new())?;
+    let mut consumer = looking.consumer(ConsumerSettings::new(names::QUEUE_BULK, 1), CancellationToken::new());
+    timeout(PATIENCE, looking.ready()).await??;
+    assert!(timeout(Duration::from_secs(2), consumer.next_batch()).await.is_err(), "a batch of a queue that is gone");
+    let sights = looking.inbox_probe().look(&[names::QUEUE_BULK.to_owned()]).await?;
+    assert_eq!(sights, [InboxSight::Missing]);
     world.close().await
 }

@@ -1,25 +1,24 @@
 //! `office grant`, `office revoke`, `office rotate`: who may come in.
 //!
 //! ```text
-//! grant   credentials on disk ─▶ RabbitMQ: login, rights, inbox ─▶ office_access
-//! rotate  credentials on disk ─▶ RabbitMQ: password, connections closed ─▶ office_access ─▶ closed again
-//! revoke                         RabbitMQ: login deleted, connections with it ─▶ office_access
+//! grant   what lacks? ─▶ credentials on disk ─▶ RabbitMQ: login, rights, inbox ─▶ office_access
+//! rotate  may we? ─▶ credentials on disk ─▶ RabbitMQ: password, connections closed ─▶ office_access ─▶ closed again
+//! revoke                             RabbitMQ: login deleted, connections with it ─▶ office_access
 //! ```
 //!
 //! Killed between two steps, each is repaired by giving the same command again (with another file
-//! for the credentials). Inboxes are never deleted: what waits in them is somebody's answer.
+//! for the credentials). A grant of what is on record looks at RabbitMQ and brings back what lacks
+//! there, so that giving it again mends a deleted inbox and a lost node as well. Only a login that is
+//! gone costs a new password. Inboxes are never deleted: what waits in them is somebody's answer.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tokio::task::spawn_blocking;
-use xacminh_bus::{Grant, HANDSHAKE_LIMIT, Management};
+use xacminh_bus::{Grant, HANDSHAKE_LIMIT, Lacking, Management};
 use xacminh_clock::Clock;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::directory::Directory;
@@ -27,6 +26,7 @@ use xacminh_domain::id::OfficeId;
 use xacminh_domain::office::OfficeKind;
 use xacminh_store::{PgConnection, Store, access, reference};
 
+use crate::credentials::HandedOut;
 use crate::office::find;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -63,11 +63,11 @@ pub(crate) struct Given {
     /// Office ids, or codes of units they serve.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     office: Vec<String>,
-    /// Every office there is (`rotate`: every one that is granted).
+    /// Every office there is, granted before or not (`rotate`: every one that is granted).
     #[arg(long, requires = "out")]
     all: bool,
     /// Where the credentials are written, once, readable by nobody else: office,login,password,inbox.
-    /// Without it they are printed.
+    /// Without it they are printed. `grant` writes it only if a password is needed.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -119,12 +119,54 @@ impl Desk {
     }
 
     /// Works through the management API, off the async threads.
-    async fn manage(
+    async fn manage<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Management) -> Result<(), xacminh_bus::Error> + Send + 'static,
-    ) -> Result<()> {
+        work: impl FnOnce(&Management) -> Result<T, xacminh_bus::Error> + Send + 'static,
+    ) -> Result<T> {
         let management = self.management.clone();
         Ok(spawn_blocking(move || work(&management)).await??)
+    }
+
+    /// What RabbitMQ lacks of the access of these offices. It wants the same login as every change
+    /// does, and so it comes before a password is written anywhere.
+    async fn lacking(&self, offices: Vec<OfficeId>) -> Result<Lacking> {
+        self.manage(move |m| m.lacking(&offices)).await.map_err(|error| {
+            let refused = error.downcast_ref::<xacminh_bus::Error>().is_some_and(xacminh_bus::Error::is_unauthorized);
+            error.context(if refused {
+                "no password was made and nothing changed: correct the login in rabbitmq.management_url, or give it \
+                 the tag administrator"
+            } else {
+                "no password was made and nothing changed"
+            })
+        })
+    }
+
+    /// Gives these offices a login with this password, rights and an inbox, and writes that down: of
+    /// those in `gone`, which lost their login, as a new password.
+    async fn let_in(&self, some: &[Grant], gone: &HashSet<OfficeId>) -> Result<()> {
+        let (again, new): (Vec<OfficeId>, Vec<OfficeId>) =
+            some.iter().map(|grant| grant.office).partition(|office| gone.contains(office));
+        let grants = some.to_vec();
+        let done = async {
+            self.manage(move |m| m.grant_offices(&grants)).await?;
+            let mut tx = self.store.begin().await?;
+            access::grant(&mut tx, &new, "amqp", self.clock.now()).await?;
+            access::rotated(&mut tx, &again, self.clock.now()).await?;
+            Ok(tx.commit().await?)
+        };
+        let done: Result<()> = done.await;
+        if done.is_err() {
+            // As it was before, or the next grant would find the login and give no password. Those that
+            // are new are not on record, and get one.
+            let taken_back = self.manage(move |m| again.iter().try_for_each(|o| m.delete_user(o.as_str()))).await;
+            if let Err(error) = taken_back {
+                return done.context(format!(
+                    "logins that were made again could not be taken back ({error}): `xacminh office rotate` gives \
+                     those offices passwords that are sure"
+                ));
+            }
+        }
+        done
     }
 }
 
@@ -134,29 +176,78 @@ pub(crate) async fn grant(settings: &Settings, args: &GrantArgs) -> Result<()> {
         bail!("the channel {} does not exist yet: grant amqp", format!("{:?}", args.channel).to_lowercase());
     }
     let mut desk = Desk::open(settings).await?;
+    let on_record = desk.granted().await?;
+    let granted: HashSet<OfficeId> = on_record.iter().copied().collect();
     let wanted: Vec<OfficeId> = if args.given.all {
-        desk.directory.offices().filter(|o| o.kind != OfficeKind::DistrictPolice).map(|o| o.id).collect()
+        let current = desk.directory.offices().filter(|o| o.kind != OfficeKind::DistrictPolice).map(|o| o.id);
+        current.filter(|o| !granted.contains(o)).chain(on_record.iter().copied()).collect()
     } else {
         desk.named(&args.given.office)?
     };
-    let granted: HashSet<OfficeId> = desk.granted().await?.into_iter().collect();
-    let new: Vec<OfficeId> = wanted.into_iter().filter(|o| !granted.contains(o)).collect();
-    if new.is_empty() {
+    let (on_record, new): (Vec<OfficeId>, Vec<OfficeId>) = wanted.into_iter().partition(|o| granted.contains(o));
+    let lacking = desk.lacking(on_record).await?;
+    if new.is_empty() && lacking.is_nothing() {
         show::line("granted already; logins, passwords and inboxes stay as they are");
         return Ok(());
     }
-    let grants = hand_out(&new, args.given.out.as_deref())?;
-    let mut progress = Progress::over("granting", grants.len());
-    for some in grants.chunks(AT_ONCE) {
-        let (offices, some) = (offices_of(some), some.to_vec());
-        desk.manage(move |m| m.grant_offices(&some)).await?;
-        let mut tx = desk.store.begin().await?;
-        access::grant(&mut tx, &offices, "amqp", desk.clock.now()).await?;
-        tx.commit().await?;
-        progress.add(offices.len());
+    mend(&desk, &lacking).await?;
+    let gone: HashSet<OfficeId> = lacking.logins.iter().copied().collect();
+    let wanted: Vec<OfficeId> = lacking.logins.iter().chain(&new).copied().collect();
+    if wanted.is_empty() {
+        if let Some(file) = &args.given.out {
+            show::line(format!("no password was needed: {} was not written", file.display()));
+        }
+        return Ok(());
+    }
+    let handed = HandedOut::new(&wanted, args.given.out.as_deref())?;
+    let mut progress = Progress::over("granting", wanted.len());
+    let mut done = 0;
+    for some in handed.grants.chunks(AT_ONCE) {
+        desk.let_in(some, &gone).await.with_context(|| handed.half_way(done))?;
+        done += some.len();
+        progress.add(some.len());
     }
     drop(progress);
-    show::line(format!("granted {} offices: login, rights and inbox", new.len()));
+    if !gone.is_empty() {
+        show::line(format!(
+            "mended {} offices whose login was gone: a new password, rights, and the inbox as it was or a new one",
+            gone.len()
+        ));
+    }
+    if !new.is_empty() {
+        show::line(format!("granted {} offices: login, rights and inbox", new.len()));
+    }
+    Ok(())
+}
+
+/// Brings back what lacks and needs no password.
+async fn mend(desk: &Desk, lacking: &Lacking) -> Result<()> {
+    let offices = lacking.keep_passwords();
+    if offices.is_empty() && !lacking.policy {
+        return Ok(());
+    }
+    let mut progress = Progress::over("mending", offices.len());
+    if offices.is_empty() {
+        desk.manage(|m| m.restore_offices(&[])).await?;
+    }
+    for some in offices.chunks(AT_ONCE) {
+        let some = some.to_vec();
+        let count = some.len();
+        desk.manage(move |m| m.restore_offices(&some)).await?;
+        progress.add(count);
+    }
+    drop(progress);
+    if lacking.policy {
+        show::line("the policy of all inboxes is set again");
+    }
+    if !offices.is_empty() {
+        show::line(format!(
+            "mended {} offices: rights of {} set again, inboxes of {} made again; passwords stay as they are",
+            offices.len(),
+            lacking.rights.len(),
+            lacking.inboxes.len()
+        ));
+    }
     Ok(())
 }
 
@@ -169,28 +260,39 @@ pub(crate) async fn rotate(settings: &Settings, args: &Given) -> Result<()> {
         show::line("no office is granted, so there is no password to change");
         return Ok(());
     }
-    let grants = hand_out(&wanted, args.out.as_deref())?;
-    let mut progress = Progress::over("rotating", grants.len());
-    for some in grants.chunks(AT_ONCE) {
-        let (offices, some) = (offices_of(some), some.to_vec());
-        desk.manage(move |m| {
-            m.set_passwords(&some)?;
-            some.iter().try_for_each(|grant| m.close_connections_of(grant.office.as_str()))
-        })
-        .await?;
-        let mut tx = desk.store.begin().await?;
-        access::rotated(&mut tx, &offices, desk.clock.now()).await?;
-        tx.commit().await?;
-        progress.add(offices.len());
+    // Asked for the sake of being let in; what lacks is for `grant`.
+    desk.lacking(Vec::new()).await?;
+    let handed = HandedOut::new(&wanted, args.out.as_deref())?;
+    let mut progress = Progress::over("rotating", wanted.len());
+    let mut done = 0;
+    for some in handed.grants.chunks(AT_ONCE) {
+        exchange(&desk, some).await.with_context(|| handed.half_way_again(done))?;
+        done += some.len();
+        progress.add(some.len());
     }
     drop(progress);
     // Whoever had shown the old password and not opened the connection yet.
     let waiting = Progress::through("waiting for connections that were just being opened");
     tokio::time::sleep(HANDSHAKE_LIMIT + Duration::from_secs(1)).await;
-    desk.manage(move |m| grants.iter().try_for_each(|grant| m.close_connections_of(grant.office.as_str()))).await?;
+    let of = wanted.clone();
+    let closing = desk.manage(move |m| of.iter().try_for_each(|office| m.close_connections_of(office.as_str())));
+    closing.await.with_context(|| handed.half_way_again(done))?;
     drop(waiting);
     show::line(format!("rotated {} offices: the old passwords are refused, their connections closed", wanted.len()));
     Ok(())
+}
+
+/// Puts new passwords in force, ends what the old ones opened, and writes that down.
+async fn exchange(desk: &Desk, some: &[Grant]) -> Result<()> {
+    let (offices, some) = (some.iter().map(|grant| grant.office).collect::<Vec<_>>(), some.to_vec());
+    desk.manage(move |m| {
+        m.set_passwords(&some)?;
+        some.iter().try_for_each(|grant| m.close_connections_of(grant.office.as_str()))
+    })
+    .await?;
+    let mut tx = desk.store.begin().await?;
+    access::rotated(&mut tx, &offices, desk.clock.now()).await?;
+    Ok(tx.commit().await?)
 }
 
 /// `xacminh office revoke`.
@@ -222,51 +324,4 @@ fn only(wanted: Vec<OfficeId>, granted: &[OfficeId]) -> Result<Vec<OfficeId>> {
         Some(office) => bail!("{office} is not granted, so it has no password to change: `office grant` gives it one"),
         None => Ok(wanted),
     }
-}
-
-fn offices_of(grants: &[Grant]) -> Vec<OfficeId> {
-    grants.iter().map(|grant| grant.office).collect()
-}
-
-/// New passwords, safe on disk or shown before RabbitMQ knows them: a login nobody can use is worse
-/// than a file that is not used.
-fn hand_out(offices: &[OfficeId], out: Option<&Path>) -> Result<Vec<Grant>> {
-    let grants: Vec<Grant> =
-        offices.iter().map(|office| Ok(Grant { office: *office, password: password()? })).collect::<Result<_>>()?;
-    match out {
-        Some(file) => write_credentials(file, &grants)?,
-        None => show::line(credentials(&grants).trim_end()),
-    }
-    Ok(grants)
-}
-
-fn credentials(of: &[Grant]) -> String {
-    let mut text = String::from("office,login,password,inbox\n");
-    for Grant { office, password } in of {
-        text.push_str(&format!("{office},{office},{password},{}\n", xacminh_contract::names::inbox(*office)));
-    }
-    text
-}
-
-fn write_credentials(file: &Path, of: &[Grant]) -> Result<()> {
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .with_context(|| format!("{} (an existing file is never overwritten)", file.display()))?;
-    out.write_all(credentials(of).as_bytes())?;
-    out.sync_all()?;
-    // The file is safe when its name is.
-    let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(dir).and_then(|dir| dir.sync_all()).with_context(|| format!("{}", dir.display()))?;
-    Ok(())
-}
-
-/// 24 characters of a-z2-9 without the ones that look alike: 115 bits.
-fn password() -> Result<String> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).context("no random bytes")?;
-    Ok(bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect())
 }

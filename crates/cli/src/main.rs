@@ -4,6 +4,7 @@ mod access;
 mod admin;
 mod call_list;
 mod config;
+mod credentials;
 mod demo;
 mod doctor;
 mod epoch;

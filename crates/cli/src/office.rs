@@ -16,7 +16,8 @@ use crate::{show, wiring};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Office {
     /// Gives offices, or all, a login, rights and an inbox. One that was revoked finds its inbox as
-    /// it was, with what came meanwhile.
+    /// it was, with what came meanwhile. One that is granted already gets back what RabbitMQ lacks of
+    /// it, such as after a lost node: a new password if its login is gone, else it keeps the one it has.
     Grant(GrantArgs),
     /// Takes offices' access away at once: the login goes, open connections are closed. The inbox
     /// stays, and work for the office goes on waiting in it.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, BusState, InboxSight, LineState, WORK_QUEUES};
 use xacminh_console::health::CheckState;
 use xacminh_console::parts::Part;
+use xacminh_contract::names::{QUEUE_REJECTED, QUEUE_UNROUTED};
 use xacminh_domain::Date;
 use xacminh_domain::calendar::local_date;
 use xacminh_services::{Core, Dependency, Metrics};
@@ -318,8 +319,7 @@ fn partitions(until: Option<Date>, today: Date) -> Finding {
 /// Who reads the work queues. Those for what nobody knows are the intake's too.
 pub(crate) fn readers(queues: &[&str], sights: &[InboxSight]) -> Finding {
     const NAME: &str = "work queues";
-    let mut told = Vec::new();
-    let mut unread = Vec::new();
+    let (mut told, mut unread, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for (queue, sight) in queues.iter().zip(sights) {
         let short = queue.trim_start_matches("xacminh.work.");
         match sight {
@@ -327,17 +327,38 @@ pub(crate) fn readers(queues: &[&str], sights: &[InboxSight]) -> Finding {
             InboxSight::There { consumers, waiting } => {
                 told.push(format!("{short} {consumers} readers, {waiting} waiting"));
             }
-            InboxSight::Missing => unread.push(format!("{short} (there is no such queue)")),
+            InboxSight::Missing => gone.push(*queue),
         }
     }
-    if unread.is_empty() {
+    let missing = missing(&gone);
+    if unread.is_empty() && missing.is_none() {
         return Finding::sound(NAME, told.join("; "));
     }
-    Finding::look(
-        NAME,
-        format!("nobody reads {}; what lies there waits, none is lost", unread.join(", ")),
-        "Start a process with the role answering for answering, with the role intake for the others",
-    )
+    let unread = (!unread.is_empty()).then(|| {
+        (
+            format!("nobody reads {}; what lies there waits, none is lost", unread.join(", ")),
+            "Start a process with the role answering for answering, with the role intake for the others".to_owned(),
+        )
+    });
+    let (what, remedies): (Vec<String>, Vec<String>) = missing.into_iter().chain(unread).unzip();
+    Finding::look(NAME, what.join(". "), remedies.join(". "))
+}
+
+/// What it means that these work queues are not there, and what to do; none if none is missing.
+pub(crate) fn missing(queues: &[&str]) -> Option<(String, String)> {
+    if queues.is_empty() {
+        return None;
+    }
+    let mut what = format!("not there: {}. What lay in it is gone with it", queues.join(", "));
+    if queues.contains(&QUEUE_UNROUTED) {
+        what.push_str("; what offices send and no other queue takes is not kept");
+    } else if queues.iter().any(|queue| *queue != QUEUE_REJECTED) {
+        what.push_str("; what offices send for it meanwhile goes to xacminh.work.unrouted, where intake takes it");
+    }
+    what.push_str("; an office sends again what has no receipt");
+    let remedy = "A process that runs makes it again within seconds: with the role answering for answering, with the \
+                  role intake for the others. Start `xacminh run` if none does; if one does, its log says why it cannot";
+    Some((what, remedy.to_owned()))
 }
 
 /// The innermost cause in the words of whoever gave it: the rest says what the page says anyway.

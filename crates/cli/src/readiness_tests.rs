@@ -109,3 +109,24 @@ fn a_queue_that_nobody_reads_is_named_with_the_role_it_wants() {
     assert_eq!(part.mark, Mark::Look);
     assert!(part.words.contains("nobody reads answering (7 waiting)"), "{}", part.words);
 }
+
+#[test]
+fn a_queue_that_is_gone_is_not_said_to_keep_anything() {
+    let queues = ["xacminh.work.intake", "xacminh.work.answering"];
+    let read = InboxSight::There { consumers: 2, waiting: 0 };
+    let part = Part::from(readers(&queues, &[read, InboxSight::Missing]));
+    assert_eq!(part.mark, Mark::Look);
+    for words in ["not there: xacminh.work.answering", "goes to xacminh.work.unrouted", "makes it again within seconds"]
+    {
+        assert!(part.words.contains(words), "{words} is not in: {}", part.words);
+    }
+    assert!(!part.words.contains("waits"), "{}", part.words);
+    // Both faults, each with its remedy.
+    let part = Part::from(readers(&queues, &[InboxSight::There { consumers: 0, waiting: 3 }, InboxSight::Missing]));
+    for words in ["not there: xacminh.work.answering", "nobody reads intake (3 waiting)", "Start a process with"] {
+        assert!(part.words.contains(words), "{words} is not in: {}", part.words);
+    }
+    // Without the queue for what no other takes, nothing takes its place.
+    let (what, _) = missing(&["xacminh.work.answering", "xacminh.work.unrouted"]).unwrap();
+    assert!(what.contains("is not kept") && !what.contains("goes to"), "{what}");
+}

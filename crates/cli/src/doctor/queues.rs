@@ -8,11 +8,15 @@ use xacminh_contract::names::{self, EXCHANGE_REJECTED, INBOX_PREFIX};
 use super::finding::Finding;
 use super::postgresql::Offices;
 use super::rabbitmq::limits_by_itself;
+use crate::readiness;
 
 /// How many names a line repeats.
 const SHOWN: usize = 3;
-/// Mends everything of the topology that is missing.
-const DECLARE: &str = "Start `xacminh run`: it declares what is missing at each connection";
+/// How many offices a remedy names one by one.
+const NAMED: usize = 10;
+/// Mends exchanges and bindings that are missing. Nobody reads those, so nobody misses them while it runs.
+const DECLARE: &str = "Start `xacminh run`, or if it runs restart one process: it declares what is missing when it \
+                       connects";
 
 /// What is said of the virtual host. `offices`: who has access by the store, if that could be read.
 pub(crate) fn judge(sight: &Sight, login: &str, vhost: &str, offices: Option<&Offices>) -> Vec<Finding> {
@@ -87,12 +91,11 @@ fn exchanges(sight: &Sight) -> Finding {
 
 fn work(queues: &HashMap<&str, &Queue>) -> Finding {
     const NAME: &str = "work queues declared";
-    let missing: Vec<String> =
-        WORK_QUEUES.iter().filter(|queue| !queues.contains_key(**queue)).map(ToString::to_string).collect();
-    if missing.is_empty() {
-        return Finding::sound(NAME, format!("all {}", WORK_QUEUES.len()));
+    let missing: Vec<&str> = WORK_QUEUES.into_iter().filter(|queue| !queues.contains_key(queue)).collect();
+    match readiness::missing(&missing) {
+        None => Finding::sound(NAME, format!("all {}", WORK_QUEUES.len())),
+        Some((what, remedy)) => Finding::fault(NAME, what, remedy),
     }
-    Finding::fault(NAME, format!("not there: {}", some(&missing)), DECLARE)
 }
 
 fn kinds(sight: &Sight) -> Finding {
@@ -108,7 +111,7 @@ fn kinds(sight: &Sight) -> Finding {
         NAME,
         format!("{}: what RabbitMQ confirmed there could be lost with the power", some(&other)),
         "Stop the roles and let the offices be, move what is in it elsewhere (the shovel plugin), delete it, then start \
-         `xacminh run` for a work queue or `xacminh office grant` the office anew for an inbox",
+         `xacminh run` for a work queue, or `xacminh office grant OFFICE` for its inbox (the password stays)",
     )
 }
 
@@ -170,26 +173,22 @@ fn policy(sight: &Sight) -> Finding {
             inboxes.len(),
             some(&without)
         ),
-        "`xacminh office grant` of any office that is not granted sets it anew; else `rabbitmqctl set_policy` as \
-         deploy/README.md has it, and clear a policy of higher priority that hides it",
+        "`xacminh office grant OFFICE`, of any office that is granted, sets it again and changes nothing else; if it says \
+         that nothing lacks, clear the policy of higher priority that hides it (`rabbitmqctl list_policies`)",
     )
 }
 
 fn inboxes(queues: &HashMap<&str, &Queue>, offices: &Offices) -> Finding {
     const NAME: &str = "inboxes of offices";
-    let missing: Vec<String> = offices
-        .granted
-        .iter()
-        .filter(|office| !queues.contains_key(names::inbox(**office).as_str()))
-        .map(ToString::to_string)
-        .collect();
+    let missing = offices.granted.iter().filter(|office| !queues.contains_key(names::inbox(**office).as_str()));
+    let missing: Vec<String> = missing.map(ToString::to_string).collect();
     if missing.is_empty() {
         return Finding::sound(NAME, format!("all {} granted offices have one", offices.granted.len()));
     }
     Finding::fault(
         NAME,
         format!("{} granted offices have none ({}); letters for them wait", missing.len(), some(&missing)),
-        format!("`xacminh office revoke {0}` and `xacminh office grant {0} --out FILE`, for each of them", missing[0]),
+        format!("{}: makes them again; where the login is there, the password stays", grant(&missing, false)),
     )
 }
 
@@ -214,25 +213,44 @@ fn nobodys(sight: &Sight, offices: &Offices) -> Finding {
 fn logins(sight: &Sight, offices: &Offices) -> Finding {
     const NAME: &str = "logins of offices";
     let logins: HashSet<&str> = sight.logins.iter().map(|login| login.name.as_str()).collect();
-    let mut wrong = Vec::new();
+    let (mut wrong, mut whose, mut gone) = (Vec::new(), Vec::new(), false);
     for office in &offices.granted {
-        match sight.rights.get(office.as_str()) {
-            _ if !logins.contains(office.as_str()) => wrong.push(format!("{office} has no login")),
-            None => wrong.push(format!("{office} has no rights here")),
-            Some(rights) if !rights.are_of(*office) => {
-                wrong.push(format!("{office} has other rights than an office's"))
+        let what = match sight.rights.get(office.as_str()) {
+            _ if !logins.contains(office.as_str()) => {
+                gone = true;
+                "has no login"
             }
-            Some(_) => {}
-        }
+            None => "has no rights here",
+            Some(rights) if !rights.are_of(*office) => "has other rights than an office's",
+            Some(_) => continue,
+        };
+        wrong.push(format!("{office} {what}"));
+        whose.push(office.to_string());
     }
     if wrong.is_empty() {
         return Finding::sound(NAME, format!("all {} granted offices, with an office's rights", offices.granted.len()));
     }
+    let what = if gone {
+        "a login that is gone comes back with a new password, in FILE; rights are set again and passwords stay"
+    } else {
+        "sets the rights again; passwords stay"
+    };
     Finding::fault(
         NAME,
         format!("{} of {} are wrong: {}", wrong.len(), offices.granted.len(), some(&wrong)),
-        "`xacminh office revoke` and `xacminh office grant` them anew: a grant sets login and rights",
+        format!("{}: {what}", grant(&whose, gone)),
     )
+}
+
+/// The command that brings back what these offices lack.
+fn grant(offices: &[String], new_passwords: bool) -> String {
+    if offices.len() > NAMED {
+        return "`xacminh office grant --all --out FILE` (which grants every office there is; if some are to stay \
+                outside, name those that lack something)"
+            .to_owned();
+    }
+    let out = if new_passwords { " --out FILE" } else { "" };
+    format!("`xacminh office grant {}{out}`", offices.join(" "))
 }
 
 /// The queues that are the broker's.

@@ -118,3 +118,17 @@ fn a_long_list_is_cut() {
     assert_eq!(some(&names), "0, 1, 2 and 2 more");
     assert_eq!(some(&names[..3]), "0, 1, 2");
 }
+
+#[test]
+fn a_remedy_is_a_command_that_can_be_given() {
+    let of = |count: usize| (0..count).map(|n| format!("vpaaaaa{n}")).collect::<Vec<_>>();
+    assert_eq!(grant(&of(2), false), "`xacminh office grant vpaaaaa0 vpaaaaa1`");
+    assert_eq!(grant(&of(1), true), "`xacminh office grant vpaaaaa0 --out FILE`");
+    assert!(grant(&of(11), false).starts_with("`xacminh office grant --all --out FILE`"));
+
+    let without_login = Sight { logins: Vec::new(), ..sound() };
+    let without_rights = Sight { rights: [("broker".to_owned(), sound().rights["broker"].clone())].into(), ..sound() };
+    let remedy = |sight: &Sight| the_fault(sight, &offices()).remedy.unwrap();
+    assert!(remedy(&without_login).contains("a new password, in FILE"), "{}", remedy(&without_login));
+    assert!(remedy(&without_rights).contains("passwords stay"), "{}", remedy(&without_rights));
+}

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use xacminh_bus::{Bus, BusSettings, BusState, InboxSight, Management, Sight};
+use xacminh_bus::{Bus, BusSettings, BusState, InboxSight, Management, Node, Sight};
 
 use super::ANSWER;
 use super::finding::Finding;
@@ -26,6 +26,10 @@ const FILES_A_QUEUE: u64 = 3;
 const FILES_AN_OFFICE: u64 = 2;
 /// What a node needs beside them.
 const FILES_BESIDE: u64 = 1_000;
+
+/// A node tells its figures some seconds after it started, and not before.
+const NOT_YET: &str = "Ask again in ten seconds: a node that has just started tells its figures a little later. If this \
+                       stays, `rabbitmq-diagnostics status` tells them on its host";
 
 /// What RabbitMQ said.
 pub(crate) struct Found {
@@ -93,10 +97,21 @@ async fn over_management(settings: &Settings) -> (Option<Sight>, Option<Finding>
     match asking.await {
         Ok(sight) => (Some(sight), None),
         Err(error) => {
-            let remedy = "Start RabbitMQ with its management plugin, and name it in rabbitmq.management_url with a login \
-                          that has the tag administrator";
+            let said = error.downcast_ref::<xacminh_bus::Error>();
+            let remedy = management_remedy(said.is_some_and(xacminh_bus::Error::is_unauthorized));
             (None, Some(Finding::fault(NAME, format!("{}: {unseen}", said_once(&error)), remedy)))
         }
+    }
+}
+
+/// One that answers and refuses runs, and its plugin too.
+fn management_remedy(refused: bool) -> &'static str {
+    if refused {
+        "Correct login and password in rabbitmq.management_url, or give that login the tag: `rabbitmqctl set_user_tags \
+         LOGIN administrator`"
+    } else {
+        "Start RabbitMQ with its management plugin, and name it in rabbitmq.management_url with a login that has the tag \
+         administrator"
     }
 }
 
@@ -172,12 +187,16 @@ fn alarms(sight: &Sight) -> Finding {
         if !node.running {
             wrong.push(format!("{name} does not run"));
         }
-        if node.mem_alarm {
+        if node.mem_alarm == Some(true) {
             wrong.push(format!("{name} is short of memory"));
         }
-        if node.disk_free_alarm {
+        if node.disk_free_alarm == Some(true) {
             wrong.push(format!("{name} is short of disk space"));
         }
+    }
+    let silent = |node: &&Node| node.running && (node.mem_alarm.is_none() || node.disk_free_alarm.is_none());
+    if let (true, Some(node)) = (wrong.is_empty(), sight.nodes.iter().find(silent)) {
+        return Finding::unseen(NAME, format!("{} does not tell yet", node.name), NOT_YET);
     }
     if wrong.is_empty() {
         return Finding::sound(NAME, "none");
@@ -194,16 +213,23 @@ fn files(sight: &Sight) -> Finding {
     let offices = sight.queues.iter().filter(|queue| queue.name.starts_with(xacminh_contract::names::INBOX_PREFIX));
     let offices = u64::try_from(offices.count()).unwrap_or(u64::MAX);
     let needed = sight.queues_of_all * FILES_A_QUEUE + offices * FILES_AN_OFFICE + FILES_BESIDE;
-    let Some(node) = sight.nodes.iter().filter(|node| node.running).min_by_key(|node| node.fd_total) else {
-        return Finding::unseen(NAME, "no node tells its limit", "See the line of the alarms");
+    let running = || sight.nodes.iter().filter(|node| node.running);
+    let told = running().filter_map(|node| node.fd_total.map(|limit| (node, limit))).min_by_key(|(_, limit)| *limit);
+    let what = told.map(|(node, limit)| {
+        format!(
+            "{} may have {limit} open; {} queues and {offices} offices want about {needed}",
+            node.name, sight.queues_of_all
+        )
+    });
+    let enough = told.is_some_and(|(_, limit)| limit >= needed);
+    let what = match (what, running().find(|node| node.fd_total.is_none())) {
+        (Some(what), _) if !enough => what,
+        (_, Some(node)) => {
+            return Finding::unseen(NAME, format!("{} does not tell its limit yet", node.name), NOT_YET);
+        }
+        (Some(what), None) => return Finding::sound(NAME, what),
+        (None, None) => return Finding::unseen(NAME, "no node tells its limit", "See the line of the alarms"),
     };
-    let what = format!(
-        "{} may have {} open; {} queues and {offices} offices want about {needed}",
-        node.name, node.fd_total, sight.queues_of_all
-    );
-    if node.fd_total >= needed {
-        return Finding::sound(NAME, what);
-    }
     Finding::fault(
         NAME,
         format!("{what}. Past its limit a node stops answering new connections without a word"),
