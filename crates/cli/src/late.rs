@@ -15,6 +15,9 @@ use xacminh_store::view::look;
 use crate::settings::Settings;
 use crate::{office, show, wiring};
 
+/// How many a person is shown who does not say how many.
+const A_PAGE: usize = 50;
+
 /// Which ones.
 #[derive(Debug, Args)]
 pub(crate) struct Late {
@@ -31,9 +34,10 @@ pub(crate) struct Late {
     /// Only what was submitted so many hours or days ago or earlier: `36h`, `5d`.
     #[arg(long, value_name = "AGE", value_parser = read_age)]
     min_age: Option<SignedDuration>,
-    /// At most so many, oldest due first.
-    #[arg(long, default_value = "50")]
-    limit: u32,
+    /// At most so many, oldest due first. Without it 50 as text, and all of them for a program or a
+    /// spreadsheet.
+    #[arg(long)]
+    limit: Option<u32>,
     /// For a program.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -67,6 +71,14 @@ pub(crate) fn known_province(reference: &Reference, code: &str, now: Timestamp) 
     }
 }
 
+impl Late {
+    /// How many of so many are shown. Whoever counts lines of a file must not count a page.
+    fn shown(&self, of: usize) -> usize {
+        let page = if self.json || self.csv { of } else { A_PAGE };
+        self.limit.map_or(page, |limit| usize::try_from(limit).unwrap_or(usize::MAX)).min(of)
+    }
+}
+
 /// `xacminh late`.
 pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
     let store = wiring::store(settings)?;
@@ -86,12 +98,16 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
         submitted_before: args.min_age.map(|age| now.saturating_sub(age).context("an age")).transpose()?,
     };
     let rows = late::list(&mut *look(&store, now).await?, &filter).await?;
-    let shown = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    if args.json {
-        return show::json(&rows.iter().take(shown).collect::<Vec<_>>());
-    }
-    if args.csv {
-        return csv(rows.iter().take(shown), &reference, now);
+    let shown = args.shown(rows.len());
+    if args.json || args.csv {
+        if shown < rows.len() {
+            show::aside(format!("{shown} of {}: --limit left out {}", rows.len(), rows.len() - shown));
+        }
+        return if args.json {
+            show::json(&rows[..shown].iter().collect::<Vec<_>>())
+        } else {
+            csv(&rows[..shown], &reference, now)
+        };
     }
     let name = |id: &str| {
         let name = name(&reference, id);
@@ -125,7 +141,7 @@ fn name(reference: &Reference, id: &str) -> String {
     office.map_or_else(|| id.to_owned(), |office| office.name.clone())
 }
 
-fn csv<'a>(rows: impl Iterator<Item = &'a Row>, reference: &Reference, now: Timestamp) -> Result<()> {
+fn csv(rows: &[Row], reference: &Reference, now: Timestamp) -> Result<()> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record([
         "request_id",
@@ -183,7 +199,26 @@ fn summary(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        late: Late,
+    }
+
+    #[test]
+    fn only_a_page_of_text_ends_by_itself() {
+        let shown = |words: &str| {
+            let line = Line::try_parse_from(["late"].into_iter().chain(words.split_whitespace())).unwrap();
+            line.late.shown(120)
+        };
+        assert_eq!(["", "--csv", "--json"].map(shown), [50, 120, 120]);
+        assert_eq!(["--limit 7", "--csv --limit 7", "--json --limit 7"].map(shown), [7; 3]);
+        assert_eq!(["--limit 900", "--csv --limit 900"].map(shown), [120; 2]);
+    }
 
     #[test]
     fn an_age_is_a_number_of_hours_or_days() {
