@@ -423,6 +423,11 @@ async fn metrics_and_late(scene: &Scene, nation: &Value) -> Result<()> {
     assert_eq!(csv.lines().count(), 1 + 8, "{csv}");
     let none = scene.product.run(&["late", "--csv", "--why", "not_connected", "--min-age", "30d"]).await?;
     assert_eq!(none.lines().count(), 1, "{none}");
+    let (csv, aside) = scene.product.said(&["late", "--csv", "--limit", "4"], &[]).await?;
+    assert_eq!(csv.lines().count(), 1 + 4, "{csv}");
+    ensure!(aside.contains(&format!("4 of {}: --limit left out {}", late.len(), late.len() - 4)), "{aside}");
+    let (csv, aside) = scene.product.said(&["late", "--csv"], &[]).await?;
+    assert_eq!((csv.lines().count(), aside.contains("--limit")), (1 + late.len(), false), "{aside}");
     Ok(())
 }
 
