@@ -13,7 +13,7 @@ use xacminh_store::view::late::{self, Filter, Late as Row};
 use xacminh_store::view::look;
 
 use crate::settings::Settings;
-use crate::{office, show, wiring};
+use crate::{office, show, wiring, words};
 
 /// How many a person is shown who does not say how many.
 const A_PAGE: usize = 50;
@@ -109,29 +109,34 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
             csv(&rows[..shown], &reference, now)
         };
     }
-    let name = |id: &str| {
-        let name = name(&reference, id);
-        if name == id { name } else { format!("{name} ({id})") }
+    let holder = |id: &str| match name(&reference, id) {
+        _ if id == "(broker)" => words::BROKER.to_owned(),
+        name if name == id => name,
+        name => format!("{name} ({id})"),
     };
-    show::line(format!("late on {}: {}", show::instant(now), summary(&rows)));
+    show::line(format!("Chậm lúc {} (late): {}", show::instant(now), summary(&rows)));
     for row in rows.iter().take(shown) {
         let due = row.answer_due_on.map_or_else(|| "-".to_owned(), show::day);
-        let next =
-            row.next_at.map_or_else(|| "no further rung".to_owned(), |at| format!("next rung {}", show::instant(at)));
+        let next = row.next_at.map_or_else(
+            || "không còn bậc nào (no further rung)".to_owned(),
+            |at| format!("bậc tiếp theo {} (next rung)", show::instant(at)),
+        );
         show::line(format!(
-            "{}  {} since {}, {} old",
-            name(&row.holder),
-            row.why.as_str(),
+            "{}  {} từ {}, gửi cách đây {}",
+            holder(&row.holder),
+            words::why(row.why),
             show::instant(row.since),
             show::age(row.submitted_at, now),
         ));
         show::line(format!(
-            "    {}  file {}  answer due {due}  rung {}, {next}",
-            row.request_id, row.case_code, row.rung
+            "    {}  hồ sơ (file) {}  hạn trả lời (answer due) {due}  {}, {next}",
+            row.request_id,
+            row.case_code,
+            words::rung(row.rung)
         ));
     }
     if rows.len() > shown {
-        show::line(format!("and {} more (--limit)", rows.len() - shown));
+        show::line(format!("còn {0} yêu cầu nữa (and {0} more; --limit)", rows.len() - shown));
     }
     Ok(())
 }
@@ -186,15 +191,15 @@ fn csv(rows: &[Row], reference: &Reference, now: Timestamp) -> Result<()> {
 }
 
 fn summary(rows: &[Row]) -> String {
-    let mut by_why: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_why: BTreeMap<Why, usize> = BTreeMap::new();
     for row in rows {
-        *by_why.entry(row.why.as_str()).or_default() += 1;
+        *by_why.entry(row.why).or_default() += 1;
     }
     if by_why.is_empty() {
-        return "nothing".to_owned();
+        return "không có (nothing)".to_owned();
     }
-    let parts: Vec<String> = by_why.into_iter().map(|(why, n)| format!("{n} {why}")).collect();
-    format!("{} ({})", rows.len(), parts.join(", "))
+    let parts: Vec<String> = by_why.into_iter().map(|(why, n)| format!("{n} {}", words::why(why))).collect();
+    format!("{} = {}", rows.len(), parts.join(", "))
 }
 
 #[cfg(test)]
