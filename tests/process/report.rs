@@ -275,7 +275,8 @@ async fn report_views_metrics_late_and_call_list_tell_the_same_of_one_scene() ->
     let id = list[0]["request_id"].as_str().context("a request")?;
     // Vietnamese first, the machine's word beside it.
     let page = scene.product.run(&["late", "--office", GONE.0]).await?;
-    for part in [id, "máy của đơn vị chưa kết nối (not_connected) từ", " (rung ", "không còn bậc nào (no further rung)"] {
+    for part in [id, "máy của đơn vị chưa kết nối (not_connected) từ", " (rung ", "không còn bậc nào (no further rung)"]
+    {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     let page = scene.product.run(&["request", "show", id]).await?;
