@@ -365,14 +365,11 @@ mod tests {
     }
 
     fn list(value: &serde_json::Value, names: &mut Vec<String>) {
-        match value {
-            serde_json::Value::Object(fields) => fields.iter().for_each(|(name, value)| {
-                names.push(name.clone());
-                list(value, names);
-            }),
-            serde_json::Value::Array(items) => items.iter().for_each(|item| list(item, names)),
-            _ => {}
+        if let Some(fields) = value.as_object() {
+            names.extend(fields.keys().cloned());
+            fields.values().for_each(|value| list(value, names));
         }
+        value.as_array().into_iter().flatten().for_each(|item| list(item, names));
     }
 
     #[test]
