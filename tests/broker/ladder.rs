@@ -129,16 +129,23 @@ async fn a_late_answer_is_kept_flagged_and_ends_the_rungs_to_come() -> Result<()
     let (mut ward, mut home) = stage.ward_and_home().await?;
     let request = ward.submit(&home.office, 710).await?;
     let canary = ward.submit(&home.office, 711).await?;
-    home.receive(request).await?;
-    home.receive(canary).await?;
-    stage.until("select count(*) from requests where state = 'delivered'", 2).await;
+    let last = ward.submit(&home.office, 712).await?;
+    for id in [request, canary, last] {
+        home.receive(id).await?;
+    }
+    stage.until("select count(*) from requests where state = 'delivered'", 3).await;
     stage.set("2026-11-24T00:00"); // The first instant that is late.
     climbed(&stage, request, 3).await;
     climbed(&stage, canary, 3).await;
 
     let item = home.ask(CommandType::AnswerGive, &give(request, "A01")).await?;
     assert_eq!((item.outcome, item.state, item.late), (Outcome::Accepted, Some(State::Answered), true));
-    assert!(ward.answer(request).await?.late);
+    let answer = ward.answer(request).await?;
+    assert!(
+        answer.late && answer.sentence.text.contains("25/11/2026"),
+        "the file is in time yet: {}",
+        answer.sentence.text
+    );
     // What is next is W's own: to read it.
     stage.until("select count(*) from requests where answer_sent_at is not null", 1).await;
     assert_eq!(stage.timer(request).await?, Some(at("2026-11-26T00:00")));
@@ -152,6 +159,14 @@ async fn a_late_answer_is_kept_flagged_and_ends_the_rungs_to_come() -> Result<()
     climbed(&stage, canary, 5).await;
     assert_eq!(names(&stage.rungs(request).await?), [("accept_due", 0), ("answer_due_day", 0), ("answer_due", 1)]);
     stage.verify(request).await?;
+
+    // The day of the file has passed: it is not promised again.
+    for code in ["A01", "A03"] {
+        let passed = if code == "A01" { canary } else { last };
+        home.ask(CommandType::AnswerGive, &give(passed, code)).await?;
+        let text = ward.answer(passed).await?.sentence.text;
+        assert!(text.contains("sẽ báo ông/bà ngày hẹn mới") && !text.contains("25/11/2026"), "{code}: {text}");
+    }
     stage.close().await
 }
 

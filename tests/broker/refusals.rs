@@ -4,13 +4,18 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use xacminh_contract::envelope::CommandType as T;
 use xacminh_contract::receipt::{Item, Outcome};
-use xacminh_contract::refusal::{ANY_FIELD, RefusalCode};
+use xacminh_contract::refusal::{ANY_FIELD, RefusalCode, WHICH_DISTRICT};
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::MessageId;
 use xacminh_testkit::OfficeMessage;
 
 use crate::desk::{Desk, about, closing, form, give, message_id, withdrawal};
 use crate::stage::{Stage, at};
+
+/// What `type_unknown` lists.
+const TYPES: &str = "xacminh.request.submit.v1 | xacminh.request.withdraw.v1 | xacminh.request.received.v1 | \
+    xacminh.request.opened.v1 | xacminh.answer.give.v1 | xacminh.answer.read.v1 | xacminh.file.close.v1 | \
+    xacminh.reconcile.report.v1";
 
 /// Who sends it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,14 @@ struct Bad {
     by: Who,
     message: OfficeMessage,
     pointer: &'static str,
+    /// What the detail must say; it may say anything where there is none.
+    detail: Option<&'static str>,
+}
+
+impl Bad {
+    fn says(self, detail: &'static str) -> Self {
+        Self { detail: Some(detail), ..self }
+    }
 }
 
 /// Requests that stand where cases need them.
@@ -57,7 +70,7 @@ impl Table<'_> {
     fn property(&self, change: impl FnOnce(&mut OfficeMessage)) -> Vec<Bad> {
         let mut message = self.right();
         change(&mut message);
-        vec![Bad { by: Who::Ward, message, pointer: "" }]
+        vec![Bad { by: Who::Ward, message, pointer: "", detail: None }]
     }
 
     /// A submit with a field changed; `null` takes it out.
@@ -70,7 +83,7 @@ impl Table<'_> {
         } else {
             parent.insert(name.to_owned(), value);
         }
-        Bad { by: Who::Ward, message: self.ward.message(T::RequestSubmit, &body), pointer }
+        Bad { by: Who::Ward, message: self.ward.message(T::RequestSubmit, &body), pointer, detail: None }
     }
 
     /// The same, pointed at where it was changed.
@@ -86,11 +99,11 @@ impl Table<'_> {
     }
 
     fn by_ward(&self, of: T, body: &Value, pointer: &'static str) -> Bad {
-        Bad { by: Who::Ward, message: self.ward.message(of, body), pointer }
+        Bad { by: Who::Ward, message: self.ward.message(of, body), pointer, detail: None }
     }
 
     fn by_home(&self, of: T, body: &Value, pointer: &'static str) -> Bad {
-        Bad { by: Who::Home, message: self.home.message(of, body), pointer }
+        Bad { by: Who::Home, message: self.home.message(of, body), pointer, detail: None }
     }
 
     /// An answer with some of its fields changed; `null` takes one out.
@@ -120,6 +133,7 @@ impl Table<'_> {
             RefusalCode::TypeUnknown => ["xacminh.request.forward.v1", "request.submit", ""]
                 .into_iter()
                 .flat_map(|of| self.property(|m| m.message_type = of.into()))
+                .map(|bad| bad.says(TYPES))
                 .collect(),
             RefusalCode::VersionUnknown => self.property(|m| m.message_type = "xacminh.request.submit.v2".into()),
             RefusalCode::RoutingKeyWrong => {
@@ -164,6 +178,8 @@ impl Table<'_> {
             ],
             RefusalCode::FieldInvalid => vec![
                 self.wrong("/kind", json!("marriage")),
+                self.wrong("/lane", json!("soon")).says("expected one of `urgent`, `normal`, `bulk`"),
+                self.wrong("/lane", json!(5)).says("expected one of `urgent`, `normal`, `bulk`"),
                 self.wrong("/note", json!("x".repeat(501))),
                 self.wrong("/person/origin/country", json!("Lào")),
                 self.wrong("/person/full_name", json!(" ")),
@@ -178,13 +194,16 @@ impl Table<'_> {
                 let period = |period| self.answer(s.open, "A01", json!({ "period": period }), "/period/from");
                 vec![
                     self.wrong("/received_on", json!("2026-02-30")),
-                    self.wrong("/received_on", json!("2026-11-20")),
+                    self.wrong("/received_on", json!("2026-11-20")).says("expected not after today, 2026-11-19"),
                     self.wrong("/received_at", json!("2026-11-19 08:00")),
-                    self.wrong("/promised_on", json!("2026-11-18")),
-                    self.wrong("/home/as_of", json!("2026-11-20")),
-                    self.wrong("/person/birth", json!("2026-12")),
-                    self.by_ward(T::FileClose, &closing(s.open, "ct08", "2026-11-20"), "/closed_on"),
-                    self.by_ward(T::FileClose, &closing(s.open, "ct08", "2026-11-18"), "/closed_on"),
+                    self.wrong("/promised_on", json!("2026-11-18")).says("expected not before received_on, 2026-11-19"),
+                    self.wrong("/home/as_of", json!("2026-11-20")).says("expected not after today, 2026-11-19"),
+                    // The last day it can be is told, never the day of birth.
+                    self.wrong("/person/birth", json!("2026-12")).says("expected not after received_on, 2026-11-19"),
+                    self.by_ward(T::FileClose, &closing(s.open, "ct08", "2026-11-20"), "/closed_on")
+                        .says("expected not after today, 2026-11-19"),
+                    self.by_ward(T::FileClose, &closing(s.open, "ct08", "2026-11-18"), "/closed_on")
+                        .says("expected not before received_on, 2026-11-19"),
                     period(json!({ "from": "2020-02-30" })),
                     Bad { pointer: "/period/to", ..period(json!({ "from": "2020-02-29", "to": "2021-02-29" })) },
                 ]
@@ -218,7 +237,21 @@ impl Table<'_> {
             RefusalCode::HomeAmbiguous => {
                 // Divided in 2025, among others to today's ward of the same name.
                 let words = json!({ "name": "Phường Ngọc Hà", "district": "Quận Ba Đình", "province": "Hà Nội" });
-                vec![self.wrong("/home", words), self.wrong("/home", json!({ "code": "00007", "as_of": "2025-03-01" }))]
+                // Of which there are many in the country, and two in one province of today.
+                let name = |more: &str| {
+                    let mut home = json!({ "name": "Tân Lập" });
+                    if !more.is_empty() {
+                        home["province"] = json!(more);
+                    }
+                    self.wrong("/home", home)
+                };
+                vec![
+                    self.wrong("/home", words),
+                    self.wrong("/home", json!({ "code": "00007", "as_of": "2025-03-01" })),
+                    name("")
+                        .says("24 units in 17 of today's provinces: add home.district and home.province, or pick one"),
+                    name("Thái Nguyên").says("2 units in 1 of today's provinces: add home.district, or pick one"),
+                ]
             }
             RefusalCode::HomeUnknown => vec![
                 self.wrong("/home", json!({ "name": "Xã Không Có Thật" })),
@@ -346,8 +379,16 @@ async fn every_row_of_the_table_comes_back_as_it_says_is_kept_and_stops_nobody()
             assert_eq!(item.outcome, Outcome::Refused, "{what}");
             let refusal = item.refusal.with_context(|| what.clone())?;
             assert_eq!((refusal.code.as_str(), refusal.pointer.as_str()), (word, bad.pointer));
-            assert_eq!(refusal.sentence, code.sentence(), "{what}");
-            assert_eq!(refusal.sentence_en, code.sentence_en(), "{what}");
+            if let Some(detail) = bad.detail {
+                assert_eq!(refusal.detail.as_deref(), Some(detail), "{what}");
+            }
+            if [RefusalCode::FieldInvalid, RefusalCode::DateImpossible].contains(code) {
+                assert!(refusal.detail.is_some(), "what can be there is not told: {what}");
+            }
+            // A commune's name alone is asked after in another way than a place that was divided.
+            let by_name = *code == RefusalCode::HomeAmbiguous && refusal.detail.is_some();
+            let sentences = if by_name { WHICH_DISTRICT } else { (code.sentence(), code.sentence_en()) };
+            assert_eq!((refusal.sentence.as_str(), refusal.sentence_en.as_str()), sentences, "{what}");
             assert_eq!(!refusal.candidates.is_empty(), *code == RefusalCode::HomeAmbiguous, "{what}");
             refused += 1;
             let newest = "select concat_ws(' ', sender, code, pointer) from refused order by refused_id desc limit 1";

@@ -21,6 +21,7 @@ mod python;
 mod report;
 mod restore;
 mod servers;
+mod shown;
 mod stop;
 mod systemd;
 mod traffic;

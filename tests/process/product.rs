@@ -163,11 +163,16 @@ impl Product {
 
     /// The same with these settings over the others.
     pub(crate) async fn run_with(&self, args: &[&str], settings: &[(&str, &str)]) -> Result<String> {
+        Ok(self.said(args, settings).await?.0)
+    }
+
+    /// Runs a command that must succeed: what it printed, and what it said beside it.
+    pub(crate) async fn said(&self, args: &[&str], settings: &[(&str, &str)]) -> Result<(String, String)> {
         let (env, over) = (self.env.iter().cloned(), settings.iter().copied());
         let out = Command::new(binary()?).args(args).envs(env).envs(over).output().await?;
-        let said = String::from_utf8_lossy(&out.stderr);
+        let said = String::from_utf8(out.stderr)?;
         ensure!(out.status.success(), "xacminh {}: {said}", args.join(" "));
-        Ok(String::from_utf8(out.stdout)?)
+        Ok((String::from_utf8(out.stdout)?, said))
     }
 
     /// Runs a command to its end with these settings over the others: its exit status and what it

@@ -13,7 +13,10 @@ use xacminh_store::view::late::{self, Filter, Late as Row};
 use xacminh_store::view::look;
 
 use crate::settings::Settings;
-use crate::{office, show, wiring};
+use crate::{office, show, wiring, words};
+
+/// How many a person is shown who does not say how many.
+const A_PAGE: usize = 50;
 
 /// Which ones.
 #[derive(Debug, Args)]
@@ -31,9 +34,10 @@ pub(crate) struct Late {
     /// Only what was submitted so many hours or days ago or earlier: `36h`, `5d`.
     #[arg(long, value_name = "AGE", value_parser = read_age)]
     min_age: Option<SignedDuration>,
-    /// At most so many, oldest due first.
-    #[arg(long, default_value = "50")]
-    limit: u32,
+    /// At most so many, oldest due first. Without it 50 as text, and all of them for a program or a
+    /// spreadsheet.
+    #[arg(long)]
+    limit: Option<u32>,
     /// For a program.
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -67,6 +71,14 @@ pub(crate) fn known_province(reference: &Reference, code: &str, now: Timestamp) 
     }
 }
 
+impl Late {
+    /// How many of so many are shown. Whoever counts lines of a file must not count a page.
+    fn shown(&self, of: usize) -> usize {
+        let page = if self.json || self.csv { of } else { A_PAGE };
+        self.limit.map_or(page, |limit| usize::try_from(limit).unwrap_or(usize::MAX)).min(of)
+    }
+}
+
 /// `xacminh late`.
 pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
     let store = wiring::store(settings)?;
@@ -86,36 +98,45 @@ pub(crate) async fn late(settings: &Settings, args: &Late) -> Result<()> {
         submitted_before: args.min_age.map(|age| now.saturating_sub(age).context("an age")).transpose()?,
     };
     let rows = late::list(&mut *look(&store, now).await?, &filter).await?;
-    let shown = usize::try_from(args.limit).unwrap_or(usize::MAX);
-    if args.json {
-        return show::json(&rows.iter().take(shown).collect::<Vec<_>>());
+    let shown = args.shown(rows.len());
+    if args.json || args.csv {
+        if shown < rows.len() {
+            show::aside(format!("{shown} of {}: --limit left out {}", rows.len(), rows.len() - shown));
+        }
+        return if args.json {
+            show::json(&rows[..shown].iter().collect::<Vec<_>>())
+        } else {
+            csv(&rows[..shown], &reference, now)
+        };
     }
-    if args.csv {
-        return csv(rows.iter().take(shown), &reference, now);
-    }
-    let name = |id: &str| {
-        let name = name(&reference, id);
-        if name == id { name } else { format!("{name} ({id})") }
+    let holder = |id: &str| match name(&reference, id) {
+        _ if id == "(broker)" => words::BROKER.to_owned(),
+        name if name == id => name,
+        name => format!("{name} ({id})"),
     };
-    show::line(format!("late on {}: {}", show::instant(now), summary(&rows)));
+    show::line(format!("Chậm lúc {} (late): {}", show::instant(now), summary(&rows)));
     for row in rows.iter().take(shown) {
         let due = row.answer_due_on.map_or_else(|| "-".to_owned(), show::day);
-        let next =
-            row.next_at.map_or_else(|| "no further rung".to_owned(), |at| format!("next rung {}", show::instant(at)));
+        let next = row.next_at.map_or_else(
+            || "không còn bậc nào (no further rung)".to_owned(),
+            |at| format!("bậc tiếp theo {} (next rung)", show::instant(at)),
+        );
         show::line(format!(
-            "{}  {} since {}, {} old",
-            name(&row.holder),
-            row.why.as_str(),
+            "{}  {} từ {}, gửi cách đây {}",
+            holder(&row.holder),
+            words::why(row.why),
             show::instant(row.since),
             show::age(row.submitted_at, now),
         ));
         show::line(format!(
-            "    {}  file {}  answer due {due}  rung {}, {next}",
-            row.request_id, row.case_code, row.rung
+            "    {}  hồ sơ (file) {}  hạn trả lời (answer due) {due}  {}, {next}",
+            row.request_id,
+            row.case_code,
+            words::rung(row.rung)
         ));
     }
     if rows.len() > shown {
-        show::line(format!("and {} more (--limit)", rows.len() - shown));
+        show::line(format!("còn {0} yêu cầu nữa (and {0} more; --limit)", rows.len() - shown));
     }
     Ok(())
 }
@@ -125,7 +146,7 @@ fn name(reference: &Reference, id: &str) -> String {
     office.map_or_else(|| id.to_owned(), |office| office.name.clone())
 }
 
-fn csv<'a>(rows: impl Iterator<Item = &'a Row>, reference: &Reference, now: Timestamp) -> Result<()> {
+fn csv(rows: &[Row], reference: &Reference, now: Timestamp) -> Result<()> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record([
         "request_id",
@@ -170,20 +191,39 @@ fn csv<'a>(rows: impl Iterator<Item = &'a Row>, reference: &Reference, now: Time
 }
 
 fn summary(rows: &[Row]) -> String {
-    let mut by_why: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut by_why: BTreeMap<Why, usize> = BTreeMap::new();
     for row in rows {
-        *by_why.entry(row.why.as_str()).or_default() += 1;
+        *by_why.entry(row.why).or_default() += 1;
     }
     if by_why.is_empty() {
-        return "nothing".to_owned();
+        return "không có (nothing)".to_owned();
     }
-    let parts: Vec<String> = by_why.into_iter().map(|(why, n)| format!("{n} {why}")).collect();
-    format!("{} ({})", rows.len(), parts.join(", "))
+    let parts: Vec<String> = by_why.into_iter().map(|(why, n)| format!("{n} {}", words::why(why))).collect();
+    format!("{} = {}", rows.len(), parts.join(", "))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        late: Late,
+    }
+
+    #[test]
+    fn only_a_page_of_text_ends_by_itself() {
+        let shown = |words: &str| {
+            let line = Line::try_parse_from(["late"].into_iter().chain(words.split_whitespace())).unwrap();
+            line.late.shown(120)
+        };
+        assert_eq!(["", "--csv", "--json"].map(shown), [50, 120, 120]);
+        assert_eq!(["--limit 7", "--csv --limit 7", "--json --limit 7"].map(shown), [7; 3]);
+        assert_eq!(["--limit 900", "--csv --limit 900"].map(shown), [120; 2]);
+    }
 
     #[test]
     fn an_age_is_a_number_of_hours_or_days() {

@@ -23,6 +23,7 @@ mod settings;
 mod show;
 mod systemd;
 mod wiring;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -93,6 +93,10 @@ async fn show_one(settings: &Settings, parked_id: i64, body: bool) -> Result<()>
         }
         _ => "Its command could not be worked on; the log of that minute says why. Once that is mended, replay it.",
     });
+    if opened.parked.reason == "sender_unknown" {
+        let login = opened.envelope.as_ref().and_then(|envelope| envelope.user_id.as_deref());
+        show::line(format!("Login: {}", login.filter(|login| is_like_a_login(login)).unwrap_or("(not shown)")));
+    }
     if let (Some(at), Some(reason)) = (opened.parked.replayed_at, &opened.parked.replay_reason) {
         show::line(format!("Replayed {}: {reason}", show::minute(at)));
     }
@@ -103,6 +107,12 @@ async fn show_one(settings: &Settings, parked_id: i64, body: bool) -> Result<()>
         show::line(String::from_utf8_lossy(&opened.body));
     }
     Ok(())
+}
+
+/// RabbitMQ checked it, yet somebody may have made a login of a person's name.
+fn is_like_a_login(login: &str) -> bool {
+    (1..=64).contains(&login.len())
+        && login.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@'))
 }
 
 impl Reasoned {
@@ -198,4 +208,19 @@ fn row(p: &parked::Parked) -> String {
         p.routing_key,
         p.bytes
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_shown_and_nothing_else() {
+        for login in ["xacminh-probe", "vpzvgv4r", "ops_2@bca.vn", &"a".repeat(64)] {
+            assert!(is_like_a_login(login), "{login}");
+        }
+        for other in ["", "Nguyễn Thị Thử", "a b", "a\nb", "a;b", &"a".repeat(65)] {
+            assert!(!is_like_a_login(other), "{other}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::Value;
 use xacminh_contract::answer::{ApprovedBy, ApproverRole, Basis, Cause, Code, Field, FieldLine, FieldResult, Give};
 use xacminh_contract::envelope::{self, CommandType};
 use xacminh_contract::receipt::{Outcome, Receipt};
@@ -16,7 +17,7 @@ use xacminh_domain::calendar::local_date;
 use xacminh_domain::id::OfficeId;
 
 use crate::settings::Settings;
-use crate::{office, request, show, wiring};
+use crate::{office, request, show, wiring, words};
 
 /// How long a confirm or a receipt is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +40,9 @@ pub(crate) struct Inbox {
     /// Say `request.received` for each request, and take the messages out of the inbox.
     #[arg(long)]
     receive: bool,
+    /// Show the whole of each message, with the persons in it.
+    #[arg(long)]
+    body: bool,
     #[command(flatten)]
     credentials: Credentials,
 }
@@ -164,6 +168,47 @@ fn parts(message: &xacminh_demo::line::Message) -> (&str, &[u8], u64) {
     (kind, message.content.as_deref().unwrap_or_default(), tag)
 }
 
+fn id_of(message: &xacminh_demo::line::Message) -> &str {
+    message.basic_properties.as_ref().and_then(|p| p.message_id()).map_or("-", |id| id.as_str())
+}
+
+/// What a message is about, without anything of a person: a line, or one for each of its items.
+fn told(kind: &str, body: &Value) -> Vec<String> {
+    let text = |of: &Value, name: &str| of[name].as_str().map(str::to_owned);
+    let day = |of: &Value, name: &str| text(of, name)?.parse().ok().map(show::day);
+    let file = |of: &Value| Some(format!("hồ sơ (file) {}", text(of, "case_code")?));
+    let line = |parts: Vec<Option<String>>| parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+    let items = || body["items"].as_array().map_or(&[][..], Vec::as_slice);
+    match kind {
+        envelope::REQUEST_DELIVER => vec![line(vec![
+            text(body, "request_id"),
+            file(body),
+            text(body, "kind").map(|word| format!("{} ({word})", words::of(&word))),
+            day(body, "file_due_on").map(|on| format!("hẹn trả (file due) {on}")),
+        ])],
+        envelope::ANSWER_DELIVER => vec![line(vec![
+            text(body, "request_id"),
+            file(body),
+            text(body, "code").map(|code| format!("trả lời (answer) {code}")),
+        ])],
+        envelope::RECEIPT => {
+            let one = |item: &Value| {
+                let refusal = text(&item["refusal"], "code");
+                line(vec![text(item, "command"), text(item, "request_id"), text(item, "outcome"), refusal])
+            };
+            items().iter().map(one).collect()
+        }
+        envelope::NOTICE => {
+            let one = |item: &Value| {
+                let due = day(item, "due_on").map(|on| format!("hạn (due) {on}"));
+                line(vec![text(item, "topic"), text(item, "request_id"), file(item), due])
+            };
+            items().iter().map(one).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// `xacminh request submit`.
 pub(crate) async fn submit(settings: &Settings, office: &str, credentials: &Credentials, body: Vec<u8>) -> Result<()> {
     // The lane is part of the routing key; a body that cannot be read goes as it is and is refused.
@@ -181,8 +226,13 @@ pub(crate) async fn inbox(settings: &Settings, args: &Inbox) -> Result<()> {
     let mut count = 0;
     while let Ok(Some(message)) = tokio::time::timeout(QUIET, desk.line.inbox.recv()).await {
         let (kind, body, tag) = parts(&message);
-        let value: serde_json::Value = serde_json::from_slice(body)?;
-        show::line(format!("{kind}  {}", serde_json::to_string_pretty(&value)?));
+        let value: Value = serde_json::from_slice(body)?;
+        show::line(format!("{kind}  {}", id_of(&message)));
+        if args.body {
+            show::json(&value)?;
+        } else {
+            told(kind, &value).iter().for_each(|line| show::line(format!("    {line}")));
+        }
         count += 1;
         if args.receive {
             if let (true, Some(id)) = (kind == envelope::REQUEST_DELIVER, value["request_id"].as_str()) {

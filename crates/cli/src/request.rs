@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
-use xacminh_contract::ledger::ClockCause;
 use xacminh_contract::trace::TraceId;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
@@ -15,7 +14,7 @@ use xacminh_store::outage::{self, OnRecord, Outage};
 use xacminh_store::{ledger, reference};
 
 use crate::settings::Settings;
-use crate::{play, show, wiring};
+use crate::{play, show, wiring, words};
 
 /// Requests.
 #[derive(Debug, Subcommand)]
@@ -123,9 +122,11 @@ impl Found {
     fn holder(&self, holder: Holder) -> String {
         match holder {
             Holder::Requester => self.office(self.request.opening.requester),
-            Holder::Broker => "the broker".to_owned(),
-            Holder::Transport => "the line (outage on record)".to_owned(),
-            Holder::ResponderSystem => format!("the system of {}", self.office(self.request.opening.responder)),
+            Holder::Broker => words::BROKER.to_owned(),
+            Holder::Transport => "đường truyền mất kết nối (line, outage on record)".to_owned(),
+            Holder::ResponderSystem => {
+                format!("máy (system) của {}", self.office(self.request.opening.responder))
+            }
             Holder::Responder => self.office(self.request.opening.responder),
         }
     }
@@ -148,28 +149,28 @@ async fn show_one(settings: &Settings, one: &One) -> Result<()> {
             "rungs": request.fired.iter().map(|f| json!({ "trigger": f.trigger.as_str(), "rung": f.rung, "at": f.at.to_string() })).collect::<Vec<_>>(),
         }));
     }
-    show::line(format!("request   {}  ({})", request.id, request.state.as_str()));
-    show::line(format!("file      {}, received {}", opening.case_code, show::day(opening.received_on)));
-    show::line(format!("kind      {}, lane {}", opening.kind.as_str(), opening.lane.as_str()));
-    show::line(format!("asked by  {}", found.office(opening.requester)));
-    show::line(format!("asked     {}, unit {}", found.office(opening.responder), opening.home));
+    let line = |label: &str, what: String| show::line(format!("{label:<24}{what}"));
+    line("Yêu cầu (request)", format!("{}  {}", request.id, words::of(request.state.as_str())));
+    let received = show::day(opening.received_on);
+    line("Hồ sơ (file)", format!("{}, nhận ngày {received} (received)", opening.case_code));
+    line("Loại việc (kind)", format!("{}, {}", words::kind(opening.kind), words::lane(opening.lane)));
+    line("Nơi hỏi (asked by)", found.office(opening.requester));
+    line("Nơi trả lời (asked)", format!("{}, đơn vị (unit) {}", found.office(opening.responder), opening.home));
     if let Some(due) = &request.file_due {
-        show::line(format!("file due  {}", show::day(due.on)));
+        line("Hẹn trả (file due)", show::day(due.on));
     }
     if let Some((cause, clock)) = clock {
-        show::line(format!(
-            "reply     clock since {} ({}): accept due {}, answer due {}",
-            show::instant(clock.started_at),
-            ClockCause::from(*cause).as_str(),
-            show::day(clock.accept.on),
-            show::day(clock.answer.on)
-        ));
+        let (since, cause) = (show::instant(clock.started_at), words::clock_cause((*cause).into()));
+        line("Tính hạn (clock)", format!("từ {since}, {cause}"));
+        line("", format!("hạn tiếp nhận (accept due) {}", show::day(clock.accept.on)));
+        line("", format!("hạn trả lời (answer due) {}", show::day(clock.answer.on)));
     }
     if let Some((code, late, _)) = request.answer {
-        show::line(format!("answer    {}{}", code.code(), if late { ", late" } else { "" }));
+        line("Trả lời (answer)", format!("{}{}", code.code(), if late { ", trễ hạn (late)" } else { "" }));
     }
     for fired in &request.fired {
-        show::line(format!("rung      {} {} at {}", fired.trigger.as_str(), fired.rung, show::instant(fired.at)));
+        let (rung, trigger) = (words::rung(fired.rung), words::trigger(fired.trigger));
+        line("Đôn đốc (rungs)", format!("{}  {rung}, {trigger}", show::instant(fired.at)));
     }
     Ok(())
 }
@@ -200,25 +201,25 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
         }));
     }
     show::line(format!(
-        "request {}  file {}  {}",
+        "Yêu cầu (request) {}  hồ sơ (file) {}  {}",
         found.request.id,
         found.request.opening.case_code,
-        found.request.state.as_str()
+        words::of(found.request.state.as_str())
     ));
-    show::line(format!("  trace {}", found.trace()));
+    show::line(format!("  mã vết (trace) {}", found.trace()));
     for Hop { holder, from, to, until } in &hops {
-        let until = if *until == "open" { "now" } else { until };
         show::line(format!(
-            "  {}  {:>16}  ({:>5} working min)  until {until:<11}  {}",
+            "  {}  {:>16}  ({:>5} phút làm việc)  {:<38}  {}",
             show::instant(*from),
             show::stretch(*from, *to),
             minutes(*from, *to),
+            words::until(until),
             found.holder(*holder)
         ));
     }
     if let (Some(first), Some(last)) = (hops.first(), hops.last()) {
         show::line(format!(
-            "  in all, {} to {}: {} = the sum of the hops ({} working min)",
+            "  tất cả (in all), {} – {}: {} = tổng các chặng (the sum of the hops; {} phút làm việc, working min)",
             show::instant(first.from),
             show::instant(last.to),
             show::stretch(first.from, last.to),
@@ -228,21 +229,30 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
     for outage in &found.on_record {
         let (from, to) = outage.span;
         let what = match outage.what.as_str() {
-            "rabbitmq" => "RabbitMQ away: what was the home's system's time is the line's",
-            "store" => "PostgreSQL away; nobody's time changes by it",
-            _ => "nobody read the home's inbox; nobody's time changes by it",
+            "rabbitmq" => {
+                "RabbitMQ mất kết nối: thời gian của máy nơi trả lời tính cho đường truyền \
+                 (RabbitMQ away: what was the home's system's time is the line's)"
+            }
+            "store" => {
+                "PostgreSQL mất kết nối; không đổi thời gian của ai (PostgreSQL away; nobody's time changes by it)"
+            }
+            _ => {
+                "không ai đọc hộp tin của nơi trả lời; không đổi thời gian của ai \
+                 (nobody read the home's inbox; nobody's time changes by it)"
+            }
         };
         show::line(format!(
             "  {}  {:>16}  {}  {what}",
             show::instant(from),
             show::stretch(from, to.unwrap_or(found.now)),
-            if to.is_some() { "outage" } else { "outage, still" },
+            if to.is_some() { "mất kết nối (outage)" } else { "còn mất kết nối (outage, still)" },
         ));
     }
     for event in &found.events {
         if let xacminh_contract::ledger::Entry::RungFired { trigger, rung, target, .. } = &event.body.entry {
-            let target = target.as_ref().map_or_else(|| "operator".to_owned(), |t| found.office(t.0));
-            show::line(format!("  {}  rung {rung} fired ({}): {target}", show::instant(event.at), trigger.as_str()));
+            let target = target.as_ref().map_or_else(|| "người vận hành (operator)".to_owned(), |t| found.office(t.0));
+            let (rung, trigger) = (words::rung(rung), words::trigger((*trigger).into()));
+            show::line(format!("  {}  {rung}, {trigger}: {target}", show::instant(event.at)));
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::answer as domain;
 
 use crate::request::OfficeCard;
-use crate::values::{Day, Handler, Instant, ReqId, Text, or_default, wire_enum};
+use crate::values::{Day, Handler, Instant, ReqId, Text, or_default, wire_enum, words};
 
 wire_enum!(
     /// What is answered (handbook §11).
@@ -95,15 +95,15 @@ wire_enum!(
     }
 );
 
-/// Who may approve an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ApproverRole {
-    /// Trưởng Công an xã.
-    OfficeHead,
-    /// Phó Trưởng Công an xã.
-    Deputy,
-}
+words!(
+    /// Who may approve an answer.
+    ApproverRole {
+        /// Trưởng Công an xã.
+        OfficeHead = "office_head",
+        /// Phó Trưởng Công an xã.
+        Deputy = "deputy",
+    }
+);
 
 /// Who approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -136,17 +136,17 @@ pub struct Dwelling {
     pub text: Option<Text<120>>,
 }
 
-/// The statuses known by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DwellingWord {
-    /// Xác định.
-    Determined,
-    /// Chưa xác định.
-    Undetermined,
-    /// Another status, in `text`.
-    Other,
-}
+words!(
+    /// The statuses known by name.
+    DwellingWord {
+        /// Xác định.
+        Determined = "determined",
+        /// Chưa xác định.
+        Undetermined = "undetermined",
+        /// Another status, in `text`.
+        Other = "other",
+    }
+);
 
 /// From when to when somebody lived there; an end that is not known is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

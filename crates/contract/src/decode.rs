@@ -84,7 +84,7 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 /// Says where and what, from the contract's words alone.
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>, text: &str) -> Refusal {
     let inner = error.inner();
-    // A value of the wrong kind is called a syntax error where an enum is wanted: ask again.
+    // A number beyond all bounds is called a syntax error: ask again.
     let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     if !inner.is_data() && !is_json() {
         return RefusalCode::BodyUnreadable.refusal();
@@ -190,6 +190,11 @@ mod tests {
         let (code, at, detail) = refused(|b| b["kind"] = "lodging".into());
         assert_eq!((code.as_str(), at.as_str()), ("field_invalid", "/kind"));
         assert!(detail.unwrap().contains("`temp_residence`"));
+        for wrong in [serde_json::json!(5), true.into(), serde_json::json!({}), "soon".into()] {
+            let (code, at, detail) = refused(|b| b["lane"] = wrong);
+            assert_eq!((code.as_str(), at.as_str()), ("field_invalid", "/lane"));
+            assert_eq!(detail.as_deref(), Some("expected one of `urgent`, `normal`, `bulk`"));
+        }
         let (code, at, _) = refused(|b| b["received_on"] = "2026-02-30".into());
         assert_eq!((code.as_str(), at.as_str()), ("date_impossible", "/received_on"));
         let (code, at, _) = refused(|b| b["questions"] = serde_json::json!(["q_registered", 7]));

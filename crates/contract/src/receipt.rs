@@ -172,7 +172,7 @@ pub struct Refusal {
     pub sentence: String,
     /// The same in English.
     pub sentence_en: String,
-    /// What was expected there, or a hint; never a value that was sent.
+    /// What was expected there, or a hint; never anything of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// For `home_ambiguous`: the units it may mean. Pick one and submit again, under a new

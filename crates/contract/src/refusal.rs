@@ -1,11 +1,14 @@
 //! Why a command is refused, and what to change. One table: the wire, the tests and the table in
 //! `docs/PROTOCOL.md` all come from here.
 
+use xacminh_domain::Date;
 use xacminh_domain::answer::AnswerDefect;
 use xacminh_domain::person::PersonDefect;
 use xacminh_domain::request::Denied;
+use xacminh_domain::unit::SuccessionDetail;
 
 use crate::receipt::{HomeCandidate, Refusal};
+use crate::request::Home;
 
 /// Among [`RefusalCode::pointers`]: any field.
 pub const ANY_FIELD: &str = "*";
@@ -71,9 +74,9 @@ refusals! {
         "Have the clerk shorten `note` or the like; the system lets nobody attach anything.";
     /// The `type` property names no message.
     TypeUnknown = "type_unknown", [""],
-        "Không có loại tin này: hãy sửa thuộc tính type theo bảng các loại tin.",
-        "There is no such message: set the type property to one of the table of messages.",
-        "The system's fault: set `type`, send under a new id.";
+        "Không có loại tin này: hãy ghi đúng một trong các loại tin ở phần chi tiết (thuộc tính type).",
+        "There is no such message: set the type property to one of those in the detail.",
+        "The system's fault: set `type` to one that `detail` names, send under a new id.";
     /// The message exists, this version of it does not.
     VersionUnknown = "version_unknown", [""],
         "Phiên bản của loại tin này chưa được hỗ trợ: hãy gửi theo phiên bản v1.",
@@ -123,7 +126,7 @@ refusals! {
     DateImpossible = "date_impossible", ["/received_on", "/received_at", "/promised_on", "/home/as_of", "/person/birth", "/closed_on", "/period/from", "/period/to"],
         "Ngày không thể có hoặc trái thứ tự: hãy sửa ngày ở mục được chỉ ra.",
         "A date that cannot be: change the date pointed at.",
-        "Have the clerk change the day pointed at.";
+        "Have the clerk change the day pointed at; `detail` names the first or last that can be.";
     /// The person's number has neither 12 nor 9 digits.
     IdMalformed = "id_malformed", ["/person/person_no"],
         "Số định danh phải có 12 chữ số (hoặc 9 chữ số của chứng minh nhân dân cũ): hãy kiểm tra và nhập lại.",
@@ -136,7 +139,7 @@ refusals! {
         "Have the clerk type the declared address below the commune.";
     /// `resubmits` names no refused submit of the sender's: never sent, accepted, another office's, or refused `id_reused`.
     ResubmitUnknown = "resubmit_unknown", ["/resubmits"],
-        "Không có yêu cầu bị từ chối nào của đơn vị mang mã nêu ở resubmits: hãy gửi lại đầy đủ bằng mã tin mới.",
+        "Không có yêu cầu bị từ chối nào của đơn vị mang mã tin đã nêu (resubmits): hãy gửi lại đầy đủ bằng mã tin mới.",
         "No refused submit of your office has the id in resubmits: send the whole form under a new message-id.",
         "Send the whole body without `resubmits`, under a new id. If the first was just sent, wait for its receipt first.";
     /// The refused submit that `resubmits` names was no JSON object, so nothing can be changed in it.
@@ -166,7 +169,7 @@ refusals! {
         "Nothing to send: the clerk looks it up at the own office.";
     /// The urgent lane without a reason.
     LaneReasonRequired = "lane_reason_required", ["/lane_reason"],
-        "Luồng khẩn cần nêu lý do: hãy chọn lane_reason hoặc gửi theo luồng thường.",
+        "Luồng khẩn cần nêu lý do: hãy chọn lý do khẩn (lane_reason) hoặc gửi theo luồng thường.",
         "The urgent lane needs a reason: choose lane_reason or send in the normal lane.",
         "Let the clerk choose a reason, or send in lane `normal`.";
     /// A child under six at the receipt of the file.
@@ -206,22 +209,22 @@ refusals! {
         "Send it when a person has read the `answer.deliver`.";
     /// A04, A06 or A09 without the approval of the head of the office.
     ApprovalRequired = "approval_required", ["/approved_by", "/approved_by/role"],
-        "Mã trả lời này cần Trưởng Công an duyệt: hãy điền approved_by với vai trò office_head.",
+        "Mã trả lời này cần Trưởng Công an duyệt: hãy ghi Trưởng Công an đã duyệt (approved_by, vai trò office_head).",
         "This answer needs the head of the office: fill in approved_by with role office_head.",
         "Have the head approve, then answer under a new id.";
     /// A09 without a cause.
     CauseRequired = "cause_required", ["/cause"],
-        "Mã A09 cần nêu nguyên nhân sai dữ liệu: hãy chọn cause trong danh sách.",
+        "Mã A09 cần nêu nguyên nhân sai dữ liệu: hãy chọn nguyên nhân trong danh sách (cause).",
         "A09 needs the cause of the data error: choose cause from the list.",
         "Have the officer choose the cause, then answer under a new id.";
     /// A02 without a basis.
     BasisRequired = "basis_required", ["/basis"],
-        "Mã A02 cần nêu căn cứ điều chỉnh: hãy chọn basis trong danh sách.",
+        "Mã A02 cần nêu căn cứ điều chỉnh: hãy chọn căn cứ trong danh sách (basis).",
         "A02 needs the basis of the correction: choose basis from the list.",
         "Have the officer choose the basis, then answer under a new id.";
     /// A02, A03 or A09 that names no field; an A03 of which no field is in doubt.
     FieldsRequired = "fields_required", ["/fields"],
-        "Mã trả lời này phải nêu rõ mục nào: hãy điền fields (với A03, ít nhất một mục differs hoặc not_held).",
+        "Mã trả lời này phải nêu rõ mục nào: hãy ghi các mục đó (fields); với A03, ít nhất một mục khác với khai báo (differs) hoặc đơn vị không lưu (not_held).",
         "This answer must name the field: fill in fields (for A03 at least one that differs or is not_held).",
         "Have the officer name the fields, then answer under a new id.";
     /// A field named twice.
@@ -259,9 +262,48 @@ impl RefusalCode {
         Refusal { detail: Some(detail.into()), ..self.refusal() }
     }
 
-    /// `home_ambiguous`, with what the home may mean.
-    pub fn ambiguous(candidates: Vec<HomeCandidate>) -> Refusal {
-        Refusal { candidates, ..Self::HomeAmbiguous.refusal() }
+    /// `home_ambiguous`, with what the home may mean. Where several communes have one name, and not
+    /// one was divided, the hamlet is the wrong question: district and province are asked for first.
+    pub fn ambiguous(home: &Home, candidates: Vec<HomeCandidate>) -> Refusal {
+        let mut provinces: Vec<&str> = candidates.iter().map(|c| c.province.as_str()).collect();
+        provinces.sort_unstable();
+        provinces.dedup();
+        let whole = |c: &HomeCandidate| c.share.is_none_or(|share| SuccessionDetail::from(share).is_whole());
+        let several = provinces.len() > 1 || candidates.iter().any(whole);
+        let missing = match (&home.name, &home.district, &home.province) {
+            (Some(_), None, None) => "home.district and home.province",
+            (Some(_), None, Some(_)) if several => "home.district",
+            (Some(_), Some(_), None) if provinces.len() > 1 => "home.province",
+            _ => return Refusal { candidates, ..Self::HomeAmbiguous.refusal() },
+        };
+        let (units, provinces) = (candidates.len(), provinces.len());
+        Refusal {
+            sentence: WHICH_DISTRICT.0.to_owned(),
+            sentence_en: WHICH_DISTRICT.1.to_owned(),
+            detail: Some(format!("{units} units in {provinces} of today's provinces: add {missing}, or pick one")),
+            candidates,
+            ..Self::HomeAmbiguous.refusal()
+        }
+    }
+}
+
+/// What a clerk is told in place of the table's sentence when a commune's name alone was given, in
+/// Vietnamese and English.
+pub const WHICH_DISTRICT: (&str, &str) = (
+    "Tên này có thể chỉ nhiều đơn vị hiện nay: hãy hỏi thêm huyện, tỉnh ghi trên giấy tờ rồi gửi lại, hoặc chọn một đơn vị trong danh sách kèm theo.",
+    "The name may mean several of today's units: ask for the district and province on the paper and send again, or pick one of the list.",
+);
+
+/// `date_impossible`, for a day later than the last that can be, which is called so.
+pub fn not_after(pointer: &str, called: &str, last: Date) -> Refusal {
+    Refusal { detail: Some(format!("expected not after {called}, {last}")), ..RefusalCode::DateImpossible.at(pointer) }
+}
+
+/// `date_impossible`, for a day earlier than the first that can be, which is called so.
+fn not_before(pointer: &str, called: &str, first: Date) -> Refusal {
+    Refusal {
+        detail: Some(format!("expected not before {called}, {first}")),
+        ..RefusalCode::DateImpossible.at(pointer)
     }
 }
 
@@ -274,15 +316,16 @@ pub fn of_denied(denied: Denied) -> Option<Refusal> {
         Denied::AlreadyWithdrawn => C::AlreadyWithdrawn.refusal(),
         Denied::NotYetAnswered => C::NotYetAnswered.refusal(),
         Denied::AlreadyClosed => C::AlreadyClosed.refusal(),
-        Denied::ClosedInFuture | Denied::ClosedBeforeReceived => C::DateImpossible.at("/closed_on"),
+        Denied::ClosedInFuture(today) => not_after("/closed_on", "today", today),
+        Denied::ClosedBeforeReceived(on) => not_before("/closed_on", "received_on", on),
         Denied::HomeIsRequester => C::HomeIsOwn.refusal(),
-        Denied::ReceivedInFuture => C::DateImpossible.at("/received_on"),
-        Denied::PromisedBeforeReceived => C::DateImpossible.at("/promised_on"),
+        Denied::ReceivedInFuture(today) => not_after("/received_on", "today", today),
+        Denied::PromisedBeforeReceived(on) => not_before("/promised_on", "received_on", on),
         Denied::LaneReasonRequired => C::LaneReasonRequired.refusal(),
         Denied::ExemptUnder6 => C::ExemptUnder6.refusal(),
         Denied::Person(defect) => match defect {
             PersonDefect::FullName => C::FieldInvalid.at("/person/full_name"),
-            PersonDefect::BirthAfterReceipt => C::DateImpossible.at("/person/birth"),
+            PersonDefect::BirthAfterReceipt(on) => not_after("/person/birth", "received_on", on),
             PersonDefect::AddressMissing => C::AddressRequired.refusal(),
             PersonDefect::PersonNo(malformed) => Refusal {
                 detail: malformed.zero_may_be_missing.then(|| "thiếu số 0 ở đầu? (a leading zero missing?)".to_owned()),
@@ -305,6 +348,29 @@ pub fn of_denied(denied: Denied) -> Option<Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A clerk reads Vietnamese; what a field is called in JSON stands in brackets, for whoever is asked.
+    #[test]
+    fn names_of_json_stand_in_brackets() {
+        let mut names = vec!["type".to_owned(), "message-id".to_owned()];
+        for message in crate::schema::messages() {
+            list(&message.example, &mut names);
+        }
+        for vi in RefusalCode::ALL.iter().map(|c| c.sentence()).chain([WHICH_DISTRICT.0]) {
+            let outside: String = vi.split('(').map(|part| part.rsplit(')').next().unwrap_or_default()).collect();
+            for word in outside.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-') {
+                assert!(!word.contains('_') && !names.iter().any(|name| name == word), "{word} in {vi}");
+            }
+        }
+    }
+
+    fn list(value: &serde_json::Value, names: &mut Vec<String>) {
+        if let Some(fields) = value.as_object() {
+            names.extend(fields.keys().cloned());
+            fields.values().for_each(|value| list(value, names));
+        }
+        value.as_array().into_iter().flatten().for_each(|item| list(item, names));
+    }
 
     #[test]
     fn every_sentence_says_what_to_change() {

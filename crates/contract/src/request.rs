@@ -264,7 +264,7 @@ pub struct OfficeCard {
 pub struct HomeResolved {
     /// Today's unit.
     pub unit: Unit,
-    /// The address as declared, then today's name: "xã A, huyện B (nay là xã C)".
+    /// The address as declared, then today's name: "xã A, huyện B, tỉnh C (nay là xã D, tỉnh E)".
     pub words: String,
 }
 

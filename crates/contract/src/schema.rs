@@ -133,7 +133,7 @@ pub fn messages() -> Vec<Message> {
             example: json!({
                 "request_id": REQUEST, "case_code": "TT-2026-000123", "kind": "temp_residence", "lane": "normal",
                 "purpose": "registration", "requester": card(W, "Công an phường Tân Định"),
-                "home": { "unit": "00097", "words": "Phường Phúc Xá, Quận Ba Đình (nay là Phường Hồng Hà)" },
+                "home": { "unit": "00097", "words": "phường Phúc Xá, quận Ba Đình, thành phố Hà Nội (nay là phường Hồng Hà, thành phố Hà Nội)" },
                 "received_on": "2026-11-19", "submitted_at": "2026-11-19T08:05:02.120394+07:00",
                 "file_due_on": "2026-11-25", "lookup": "done",
                 "questions": ["q_registered", "q_identity_match", "q_dwelling_status"],

@@ -255,26 +255,42 @@ pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Defaul
     Option::deserialize(d).map(Option::unwrap_or_default)
 }
 
-/// An enum of the wire that mirrors one of the domain, word by word.
-macro_rules! wire_enum {
-    ($(#[$doc:meta])* $name:ident = $domain:path { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+/// Reads one of a closed list of words. Whatever was sent instead, of any kind, the error lists them:
+/// the derived reader of an enum knows no more of a number than that a value was expected.
+pub(crate) fn one_of<'de, D: Deserializer<'de>, T>(
+    d: D,
+    words: &'static [&'static str],
+    read: fn(&str) -> Option<T>,
+) -> Result<T, D::Error> {
+    struct OneOf<T>(&'static [&'static str], fn(&str) -> Option<T>);
+
+    impl<T> serde::de::Visitor<'_> for OneOf<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "one of `{}`", self.0.join("`, `"))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<T, E> {
+            (self.1)(word).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Other("another word"), &self))
+        }
+    }
+
+    d.deserialize_str(OneOf(words, read))
+}
+
+/// A closed list of words on the wire.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, schemars::JsonSchema)]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $word)] $variant,)+
         }
 
-        impl From<$domain> for $name {
-            fn from(value: $domain) -> Self {
-                use $domain as D;
-                match value { $(D::$variant => Self::$variant,)+ }
-            }
-        }
-
-        impl From<$name> for $domain {
-            fn from(value: $name) -> Self {
-                use $domain as D;
-                match value { $($name::$variant => D::$variant,)+ }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                $crate::values::one_of(d, &[$($word),+], Self::from_word)
             }
         }
 
@@ -287,6 +303,28 @@ macro_rules! wire_enum {
             /// Reads the word of the wire.
             pub fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+/// A closed list of words that mirrors an enum of the domain, word by word.
+macro_rules! wire_enum {
+    ($(#[$doc:meta])* $name:ident = $domain:path { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $crate::values::words!($(#[$doc])* $name { $($(#[$vdoc])* $variant = $word),+ });
+
+        impl From<$domain> for $name {
+            fn from(value: $domain) -> Self {
+                use $domain as D;
+                match value { $(D::$variant => Self::$variant,)+ }
+            }
+        }
+
+        impl From<$name> for $domain {
+            fn from(value: $name) -> Self {
+                use $domain as D;
+                match value { $($name::$variant => D::$variant,)+ }
             }
         }
     };

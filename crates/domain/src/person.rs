@@ -79,8 +79,8 @@ impl std::fmt::Debug for Person {
 pub enum PersonDefect {
     /// No name, or more than 200 characters of it.
     FullName,
-    /// Born after the file was received.
-    BirthAfterReceipt,
+    /// Born after this day, on which the file was received.
+    BirthAfterReceipt(Date),
     /// The number is neither 12 nor 9 digits.
     PersonNo(Malformed),
     /// Without a number an address is needed.
@@ -109,7 +109,7 @@ pub fn check(
         return Err(PersonDefect::FullName);
     }
     if person.birth.earliest() > received_on {
-        return Err(PersonDefect::BirthAfterReceipt);
+        return Err(PersonDefect::BirthAfterReceipt(received_on));
     }
     let mut warnings = Vec::new();
     match &person.person_no {
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn impossible_form_is_refused() {
         let unborn = Person { birth: PartialDate::Year(2027), ..person() };
-        assert_eq!(checked(&unborn), Err(PersonDefect::BirthAfterReceipt));
+        assert_eq!(checked(&unborn), Err(PersonDefect::BirthAfterReceipt(date(2026, 11, 19))));
         assert_eq!(checked(&Person { person_no: None, ..person() }), Err(PersonDefect::AddressMissing));
         assert_eq!(checked(&Person { full_name: " ".into(), ..person() }), Err(PersonDefect::FullName));
     }

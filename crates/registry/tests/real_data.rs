@@ -91,7 +91,7 @@ fn the_counts_are_those_of_the_sources() {
     assert_eq!(edges(date(2025, 7, 1)).filter(|s| s.detail.is_whole()).count(), 9_594);
     assert_eq!((edges(date(2026, 4, 30)).count(), edges(date(2026, 9, 20)).count()), (10, 12));
     assert_eq!(REGISTRY.variants.len(), 187 + 3);
-    assert_eq!(REGISTRY.version, "2026-11-24.2");
+    assert_eq!(REGISTRY.version, "2026-11-26.1");
 }
 
 #[test]
@@ -155,7 +155,10 @@ fn a_commune_merged_whole_is_found() {
     assert_eq!((home.name.as_str(), home.warnings.as_slice()), ("Phường Hồng Hà", &[][..]));
     assert_eq!(DIRECTORY.office(&home.office).unwrap().name, "Công an phường Hồng Hà");
     let unit = UnitRef { code: code("00001"), as_of: LAST_DAY_OF_DISTRICTS };
-    assert_eq!(DIRECTORY.address_words(&unit, NOW), "phường Phúc Xá, quận Ba Đình (nay là phường Hồng Hà)");
+    let words = "phường Phúc Xá, quận Ba Đình, thành phố Hà Nội (nay là phường Hồng Hà, thành phố Hà Nội)";
+    assert_eq!(DIRECTORY.address_words(&unit, NOW), words);
+    let today = UnitRef { code: code("00008"), as_of: NOW };
+    assert_eq!(DIRECTORY.address_words(&today, NOW), "phường Ngọc Hà, thành phố Hà Nội");
 }
 
 #[test]

@@ -149,7 +149,10 @@ fn sentence(request: &Request, give: &Give, reference: &Reference, now: Timestam
     let responder = card(reference, request.opening.responder)?;
     let domain = give.to_domain();
     let muc = muc(&domain);
-    let appointment: Option<Date> = request.opening.promised_on.or(request.file_due.as_ref().map(|d| d.on));
+    let on = local_date(now);
+    let promised: Option<Date> = request.opening.promised_on.or(request.file_due.as_ref().map(|d| d.on));
+    // A day that has passed is no promise: nobody may be told to come or to hand in on it.
+    let appointment = promised.filter(|day| *day >= on);
     let fill = Fill {
         requester: &requester.name,
         phone: &requester.phone,
@@ -159,12 +162,15 @@ fn sentence(request: &Request, give: &Give, reference: &Reference, now: Timestam
         appointment,
         supplement_by: appointment,
     };
-    let on = local_date(now);
     let code = give.code.as_str();
-    // A request without appointment and legal limit has no day to tell: such codes have a text
-    // without one.
-    let rendered = match reference.wording.render(code, on, fill) {
-        Err(WordingError::Unfilled(_)) => reference.wording.render(&format!("{code}.no_date"), on, fill)?,
+    let render = |variant: &str| reference.wording.render(&format!("{code}{variant}"), on, fill);
+    // Texts that name a day have one for a day that has passed, and one for no day at all: a request
+    // without appointment and legal limit has none to tell.
+    let rendered = match render("") {
+        Err(WordingError::Unfilled(_)) if promised.is_some() => {
+            render(".day_passed").or_else(|_| render(".no_date"))?
+        }
+        Err(WordingError::Unfilled(_)) => render(".no_date")?,
         other => other?,
     };
     Ok(Sentence { text: rendered.text, text_version: rendered.version, office: requester.name, phone: requester.phone })

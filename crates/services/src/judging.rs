@@ -8,7 +8,7 @@ use xacminh_contract::decode::Command;
 use xacminh_contract::envelope::CommandType;
 use xacminh_contract::receipt::{HomeCandidate, Item, Outcome, Refusal, Warning};
 use xacminh_contract::reconcile::Report;
-use xacminh_contract::refusal::{RefusalCode, of_denied};
+use xacminh_contract::refusal::{RefusalCode, not_after, of_denied};
 use xacminh_contract::request::{Home, Submit};
 use xacminh_contract::trace::Trace;
 use xacminh_contract::values::Instant;
@@ -314,23 +314,25 @@ fn resolve(home: &Home, reference: &Reference, today: Date) -> Result<xacminh_do
     };
     match reference.directory.resolve(&asked, today) {
         Resolution::Unique(home) => Ok(home),
-        Resolution::Ambiguous(candidates) => Err(RefusalCode::ambiguous(
-            candidates
-                .into_iter()
-                .map(|c| HomeCandidate {
-                    unit: c.unit.into(),
-                    name: c.name,
-                    province: c.province,
-                    office: c.office.into(),
-                    office_name: c.office_name,
-                    share: c.share.map(Into::into),
-                    words: c.words,
-                })
-                .collect(),
-        )),
+        Resolution::Ambiguous(candidates) => {
+            let candidates = candidates.into_iter().map(candidate).collect();
+            Err(RefusalCode::ambiguous(home, candidates))
+        }
         Resolution::Unknown if home.code.is_some() => Err(RefusalCode::HomeUnknown.at("/home/code")),
         Resolution::Unknown => Err(RefusalCode::HomeUnknown.refusal()),
-        Resolution::AsOfInFuture => Err(RefusalCode::DateImpossible.at("/home/as_of")),
+        Resolution::AsOfInFuture => Err(not_after("/home/as_of", "today", today)),
+    }
+}
+
+fn candidate(c: xacminh_domain::directory::Candidate) -> HomeCandidate {
+    HomeCandidate {
+        unit: c.unit.into(),
+        name: c.name,
+        province: c.province,
+        office: c.office.into(),
+        office_name: c.office_name,
+        share: c.share.map(Into::into),
+        words: c.words,
     }
 }
 

@@ -54,7 +54,9 @@ pub(crate) fn read<'d>(keys: &KeyRing, delivery: &'d Delivery, sender: OfficeId)
     let kind = p.message_type.as_deref().unwrap_or_default();
     let parsed = CommandType::parse(kind);
     let asked = match parsed {
-        Err(TypeError::Unknown) => Err(RefusalCode::TypeUnknown.refusal()),
+        Err(TypeError::Unknown) => {
+            Err(RefusalCode::TypeUnknown.detail(CommandType::ALL.map(CommandType::wire).join(" | ")))
+        }
         Err(TypeError::Version) => Err(RefusalCode::VersionUnknown.refusal()),
         Ok(of) if !of.routing_keys().contains(&p.routing_key.as_str()) => {
             Err(RefusalCode::RoutingKeyWrong.detail(of.routing_keys().join(" | ")))

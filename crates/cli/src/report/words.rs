@@ -1,58 +1,9 @@
-//! The words of a report: what officers read, Vietnamese first, and what each figure means.
+//! The words of a report beside those that other pages have too, and what each figure means.
 
-use xacminh_contract::notice::Why;
-use xacminh_domain::lag::Holder;
 use xacminh_store::view::report::Cut;
 
 use super::model::Definition;
-
-/// A word of the views, for people.
-pub(crate) fn of(word: &str) -> &str {
-    match word {
-        "registration" => "Đăng ký cư trú (registration)",
-        "data_update" => "Cập nhật dữ liệu (data update)",
-        "correction" => "Điều chỉnh sai sót (correction)",
-        "temp_residence" => "Đăng ký tạm trú",
-        "temp_renewal" => "Gia hạn tạm trú",
-        "perm_transfer" => "Đăng ký thường trú (chuyển đến)",
-        "dwelling_status" => "Cập nhật trạng thái nơi ở",
-        "residence_history" => "Xác minh quá trình cư trú",
-        "no_residence" => "Khai báo thông tin cư trú",
-        "data_correction" => "Điều chỉnh thông tin cư trú",
-        "identity_conflict" => "Trùng, sai số định danh",
-        "ask" => "Hồ sơ → gửi (ask)",
-        "send" => "Gửi → hộp tin (send)",
-        "transport" => "Hộp tin → máy nhận (transport)",
-        "unopened" => "Máy nhận → mở (unopened)",
-        "work" => "Mở → trả lời (work)",
-        "unread" => "Trả lời → đọc (unread)",
-        "submitted" => "Đã gửi, chưa đi (submitted)",
-        "sent" => "Trong hộp tin (sent)",
-        "delivered" => "Máy đã nhận (delivered)",
-        "opened" => "Đã mở (opened)",
-        "answered" => "Đã trả lời, chưa đọc (answered)",
-        "rabbitmq" => "RabbitMQ",
-        "store" => "Cơ sở dữ liệu (store)",
-        "inbox" => "Hộp tin không người đọc (inbox):",
-        other => other,
-    }
-}
-
-/// Who holds a request, for people.
-pub(crate) fn holder(holder: Holder) -> &'static str {
-    match holder {
-        Holder::Requester => "Nơi hỏi (requester)",
-        Holder::Broker => "Hệ thống chuyển tin (broker)",
-        Holder::Transport => "Đường truyền (transport)",
-        Holder::ResponderSystem => "Máy của nơi trả lời (home's system)",
-        Holder::Responder => "Nơi trả lời (home)",
-    }
-}
-
-/// Why something waits, for people.
-pub(crate) fn why(why: Why) -> String {
-    format!("{} ({})", why.words(), why.as_str())
-}
+pub(crate) use crate::words::{holder, of, why};
 
 /// By what a table is cut, in both languages.
 pub(crate) fn cut(cut: Cut) -> (&'static str, &'static str) {

@@ -405,7 +405,10 @@ impl Product {
                 let one = json!({ "unit": h.unit_code, "name": h.unit_name, "words": h.unit_name, "province": h.province_name, "office": h.office.to_string(), "office_name": h.name });
                 serde_json::from_value(one).unwrap()
             };
-            return Err(C::ambiguous(self.homes.iter().filter(|h| h.is_home()).take(2).map(candidate).collect()));
+            return Err(C::ambiguous(
+                &submit.home,
+                self.homes.iter().filter(|h| h.is_home()).take(2).map(candidate).collect(),
+            ));
         }
         let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
         let code = home["code"].as_str().or_else(|| home["name"].as_str()).map(digits).unwrap_or_default();

@@ -223,20 +223,20 @@ impl Directory {
         self.units.iter().filter(move |unit| unit.code.level() == UnitLevel::Commune && unit.is_valid_on(on))
     }
 
-    /// The address as of its day, then what it is called today: "xã A, huyện B (nay là xã C)".
-    /// Of several successors all are named. A code that named nothing on that day stays a code.
+    /// The address as of its day, then what it is called today: "xã A, huyện B, tỉnh C (nay là xã D,
+    /// tỉnh E)". Many communes have one name, so the province stands with each. Of several successors all are named. A code that named nothing on that day stays a code.
     pub fn address_words(&self, unit: &UnitRef, now: Date) -> String {
         let Some(row) = self.row_at(unit) else { return unit.code.to_string() };
         let then = self.unit(row);
         let mut words = then.words();
-        if let Some(district) = self.district_of(row) {
+        let province = self.row_of(then.province, unit.as_of.max(self.record_begins));
+        for above in [self.district_of(row), province].into_iter().flatten() {
             words.push_str(", ");
-            words.push_str(&self.unit(district).words());
+            words.push_str(&self.unit(above).words());
         }
-        let today: Vec<String> = self.walk_all(&[row], now).iter().map(|end| self.unit(end.row).words()).collect();
+        let today: Vec<String> = self.walk_all(&[row], now).iter().map(|end| self.in_full(end.row, now)).collect();
         match today.as_slice() {
             [] => words,
-            // Nothing to add when only the unit above it changed and none is shown.
             [same] if *same == words => words,
             [one] => format!("{words} (nay là {one})"),
             several => format!("{words} (nay thuộc {})", several.join(" hoặc ")),

@@ -233,8 +233,11 @@ fn the_ladder_skips_the_office_itself() {
 fn an_address_tells_then_and_now() {
     let directory = directory();
     let words = |c: &str, as_of| directory.address_words(&UnitRef { code: code(c), as_of }, NOW);
-    assert_eq!(words("00004", END), "xã Hòa Lợi, huyện Hai (nay là xã Lợi)");
-    assert_eq!(words("00001", END), "phường Tân An, quận Một (nay thuộc phường Tân An hoặc phường Chín)");
-    assert_eq!(words("00001", NOW), "phường Tân An");
+    assert_eq!(words("00004", END), "xã Hòa Lợi, huyện Hai, tỉnh Hòa Bình (nay là xã Lợi, thành phố Hà Đông)");
+    assert_eq!(
+        words("00001", END),
+        "phường Tân An, quận Một, tỉnh Hà Đông (nay thuộc phường Tân An, thành phố Hà Đông hoặc phường Chín, thành phố Hà Đông)"
+    );
+    assert_eq!(words("00001", NOW), "phường Tân An, thành phố Hà Đông");
     assert_eq!(words("00008", NOW), "00008");
 }

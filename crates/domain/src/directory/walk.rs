@@ -53,7 +53,6 @@ impl Directory {
         let unit = self.unit(end.row);
         let office = self.office_serving(&unit.code, now)?;
         let province = self.province_name(unit.province, now);
-        let in_province = self.unit_at(&unit.province, now).map(|province| format!(", {}", province.words()));
         Some(Candidate {
             unit: unit.code,
             name: unit.name.clone(),
@@ -61,8 +60,15 @@ impl Directory {
             office: office.id,
             office_name: office.name.clone(),
             share: end.share,
-            words: unit.words() + &in_province.unwrap_or_default(),
+            words: self.in_full(end.row, now),
         })
+    }
+
+    /// A unit of today with its province.
+    pub(super) fn in_full(&self, row: Row, now: Date) -> String {
+        let unit = self.unit(row);
+        let province = self.unit_at(&unit.province, now).map(|province| format!(", {}", province.words()));
+        unit.words() + &province.unwrap_or_default()
     }
 
     fn province_name(&self, code: UnitCode, now: Date) -> String {

@@ -88,16 +88,16 @@ pub enum Denied {
     NotYetAnswered,
     /// The file's end was told before, and otherwise.
     AlreadyClosed,
-    /// The file would end in the future.
-    ClosedInFuture,
-    /// The file would end before it was received.
-    ClosedBeforeReceived,
+    /// The file would end after this day, today.
+    ClosedInFuture(Date),
+    /// The file would end before this day, on which it was received.
+    ClosedBeforeReceived(Date),
     /// The home is served by the asking office itself: nothing to ask.
     HomeIsRequester,
-    /// The day of receipt lies in the future.
-    ReceivedInFuture,
-    /// The appointment lies before the receipt.
-    PromisedBeforeReceived,
+    /// The day of receipt lies after this day, today.
+    ReceivedInFuture(Date),
+    /// The appointment lies before this day, that of the receipt.
+    PromisedBeforeReceived(Date),
     /// The urgent lane needs a reason.
     LaneReasonRequired,
     /// A child under the age of exemption: no verification is needed.
@@ -346,11 +346,12 @@ impl Request {
         if let Some(closed) = self.file_closed {
             return if closed == (form, on) { Ok(Vec::new()) } else { Err(Denied::AlreadyClosed) };
         }
-        if on > local_date(now) {
-            return Err(Denied::ClosedInFuture);
+        let (received_on, today) = (self.opening.received_on, local_date(now));
+        if on > today {
+            return Err(Denied::ClosedInFuture(today));
         }
-        if on < self.opening.received_on {
-            return Err(Denied::ClosedBeforeReceived);
+        if on < received_on {
+            return Err(Denied::ClosedBeforeReceived(received_on));
         }
         let closed = Event::FileClosed { form, on };
         Ok(match (self.state, form) {

@@ -45,11 +45,12 @@ pub fn open(mut opening: Opening, person: &Person, now: Timestamp, context: Open
     if opening.requester == opening.responder {
         return Err(Denied::HomeIsRequester);
     }
-    if opening.received_on > local_date(now) {
-        return Err(Denied::ReceivedInFuture);
+    let today = local_date(now);
+    if opening.received_on > today {
+        return Err(Denied::ReceivedInFuture(today));
     }
     if opening.promised_on.is_some_and(|on| on < opening.received_on) {
-        return Err(Denied::PromisedBeforeReceived);
+        return Err(Denied::PromisedBeforeReceived(opening.received_on));
     }
     if opening.lane == Lane::Urgent && opening.lane_reason.is_none() {
         return Err(Denied::LaneReasonRequired);
