@@ -151,17 +151,12 @@ impl OfficeClient {
     /// Begins to read its inbox, with so many messages at a time. [`OfficeClient::next`] does it by
     /// itself; by hand it tells when the office counts as a reader.
     pub async fn read_inbox(&mut self, prefetch: u16) -> Result<()> {
-        self.channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-        let consumer = self
-            .channel
-            .basic_consume(
-                names::inbox(self.office).into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        self.consumer = Some(consumer);
+        let (inbox, channel) = (names::inbox(self.office), &self.channel);
+        let opening = async {
+            channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+            channel.basic_consume(inbox.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
+        };
+        self.consumer = Some(timeout(PATIENCE, opening).await.context("RabbitMQ opens no consumer")??);
         Ok(())
     }
 
@@ -230,7 +225,11 @@ fn properties_of(message: &OfficeMessage) -> BasicProperties {
 }
 
 async fn confirming_channel(connection: &Connection) -> Result<Channel> {
-    let channel = connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    Ok(channel)
+    let opening = async {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
+    };
+    // A node that goes away in the middle leaves such a question without an answer.
+    timeout(PATIENCE, opening).await.context("RabbitMQ opens no channel")?
 }

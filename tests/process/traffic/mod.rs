@@ -164,6 +164,7 @@ impl Traffic {
                 .sum::<usize>()
         };
         self.until("every request with its home", within, || self.delivered().len() >= self.asked()).await;
+        self.until("what homes said confirmed", within, || self.homes.iter().all(|d| d.kept().unconfirmed == 0)).await;
         self.until("every answer with its ward", within, || self.answered() >= to_answer()).await;
         self.until("all that was said confirmed", within, || self.desks().all(|d| d.kept().unconfirmed == 0)).await;
         self.until("a receipt for every submit and answer", within, || {
