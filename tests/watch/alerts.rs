@@ -35,6 +35,7 @@ fn each_alert_says_how_urgent_it_is_to_whom_in_words_and_where_its_section_is() 
     for (name, lines) in alerts {
         let has = |start: &str| lines.iter().any(|line| line.starts_with(start));
         assert!(has("for: "), "{name} would wake for a moment");
+        assert!(has("keep_firing_for: "), "{name} would come and go with each look");
         let labels = lines.iter().find(|line| line.starts_with("labels: ")).expect(&name);
         assert!(labels.contains("severity: critical") || labels.contains("severity: warning"), "{name}: {labels}");
         assert!(labels.contains("audience: operator") || labels.contains("audience: supervisor"), "{name}: {labels}");
