@@ -68,20 +68,25 @@ pub enum Outcome {
 
 /// A way to send. Calls take turns: for more at once make more of them.
 pub struct Publisher {
-    // Keeps the connections alive.
-    _bus: Bus,
+    // Keeps the connections alive, too.
+    bus: Bus,
     line: Line,
     channels: [Mutex<Option<Channel>>; CHANNELS],
 }
 
 impl Publisher {
     pub(crate) fn new(bus: Bus, line: Line) -> Self {
-        Self { _bus: bus, line, channels: array::from_fn(|_| Mutex::new(None)) }
+        Self { bus, line, channels: array::from_fn(|_| Mutex::new(None)) }
     }
 
     /// Waits until there is a connection to send by.
     pub async fn ready(&self) -> Result<(), Error> {
         self.line.clone().up().await.map(drop)
+    }
+
+    /// Whether RabbitMQ stands and takes no messages: what is being sent waits until it does.
+    pub fn is_blocked(&self) -> bool {
+        self.bus.state().borrow().publishing.blocked.is_some()
     }
 
     /// Sends all, those to one queue in this order, and returns an outcome for each at the same

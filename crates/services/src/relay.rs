@@ -11,10 +11,12 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inbox};
@@ -49,6 +51,8 @@ const BATCH: i64 = 500;
 const SWEEP: Duration = Duration::from_secs(1);
 /// How often a relay asks for shards that another copy may have let go.
 const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
+/// How long RabbitMQ may take to confirm a batch while it takes messages at all.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(60);
 /// A place that was held longer had been worth a line when it was lost.
 const PROVED_AFTER: Duration = Duration::from_secs(10);
 /// How long a letter waits that cannot leave: no inbox, or no key to open it.
@@ -159,7 +163,7 @@ impl<'a> Lane<'a> {
             }
             let outgoing = waiting.iter().map(|w| letter(&self.epoch, w)).collect();
             AbortPoint::BeforePublish.reach();
-            let outcomes = self.publisher.publish_all(outgoing).await;
+            let outcomes = self.publish(outgoing).await;
             let mut unknown = false;
             let mut without_inbox: HashMap<OfficeId, usize> = HashMap::new();
             for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
@@ -195,6 +199,22 @@ impl<'a> Lane<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Publishes all, but waits for no confirm for ever: what is not confirmed in time leaves again.
+    async fn publish(&self, outgoing: Vec<Outgoing>) -> Vec<Outcome> {
+        let letters = outgoing.len();
+        let mut publishing = pin!(self.publisher.publish_all(outgoing));
+        loop {
+            match timeout(CONFIRM_LIMIT, &mut publishing).await {
+                Ok(outcomes) => return outcomes,
+                Err(_) if self.publisher.is_blocked() => {}
+                Err(_) => {
+                    tracing::warn!(letters, "RabbitMQ confirms nothing; the letters leave again under the same ids");
+                    return vec![Outcome::Unknown; letters];
+                }
+            }
+        }
     }
 
     /// Marks what was confirmed, and forgets it only then.
