@@ -234,11 +234,7 @@ async fn kill_9_in_a_burst_loses_nothing() -> Result<()> {
     running.kill_9().await?;
 
     let running = product.start(&[]).await?;
-    let mut receipts = Seen::default();
-    receipts.receipts(&mut ward, sent.len()).await?;
-    let mut ids: Vec<&str> = sent.iter().map(|m| m.message_id.as_str()).collect();
-    ids.sort_unstable();
-    assert_eq!(receipts.about(), ids);
+    let ids = each_has_its_receipt(&mut ward, &sent).await?;
     let mut delivered = Vec::new();
     for (office, _) in HOMES {
         let (mut home, mut seen) = (product.office(office).await?, Seen::default());
@@ -285,6 +281,16 @@ async fn a_clean_stop_drains() -> Result<()> {
     product.close().await
 }
 
+/// Waits for the receipts: one for each of these submits and for nothing else. Gives their ids, sorted.
+async fn each_has_its_receipt<'m>(ward: &mut OfficeClient, sent: &'m [OfficeMessage]) -> Result<Vec<&'m str>> {
+    let mut receipts = Seen::default();
+    receipts.receipts(ward, sent.len()).await?;
+    let mut ids: Vec<&str> = sent.iter().map(|m| m.message_id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(receipts.about(), ids);
+    Ok(ids)
+}
+
 /// A process dies while it parks a message that it cannot work on, alone or among others of a batch.
 async fn dead_while_parking(name: &str, ward: &str, home: (&str, &str), others: u32) -> Result<()> {
     let product = Product::new(name, Some(THURSDAY), &[ward, home.0]).await?;
@@ -319,11 +325,7 @@ async fn dead_while_parking(name: &str, ward: &str, home: (&str, &str), others: 
 
     // Mended, it is like any other: it was not stored, so it comes again.
     let running = product.start(&[]).await?;
-    let mut receipts = Seen::default();
-    receipts.receipts(&mut ward, sent.len()).await?;
-    let mut ids: Vec<&str> = sent.iter().map(|m| m.message_id.as_str()).collect();
-    ids.sort_unstable();
-    assert_eq!(receipts.about(), ids);
+    each_has_its_receipt(&mut ward, &sent).await?;
     assert_eq!(count(&mut database, "select count(*) from parked").await?, 0);
     running.stop().await?;
     database.close().await?;

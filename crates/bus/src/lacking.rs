@@ -52,13 +52,16 @@ impl Management {
     pub fn lacking(&self, offices: &[OfficeId]) -> Result<Lacking, Error> {
         let vhost = self.vhost_in_path();
         let logins: Vec<Login> = self.get("list logins", "/api/users")?;
+        if offices.is_empty() {
+            return Ok(Lacking::default());
+        }
         let logins: HashSet<String> = logins.into_iter().map(|login| login.name).collect();
         let rights: Vec<RightsOf> = self.get("list rights", &format!("/api/vhosts/{vhost}/permissions"))?;
         let rights: HashMap<String, Rights> = rights.into_iter().map(|of| (of.user, of.rights)).collect();
         let queues: Vec<Named> = self.get("list queues", &format!("/api/queues/{vhost}?disable_stats=true"))?;
         let queues: HashSet<String> = queues.into_iter().map(|queue| queue.name).collect();
 
-        let mut lacking = Lacking { policy: !offices.is_empty() && !self.inbox_policy_stands()?, ..Lacking::default() };
+        let mut lacking = Lacking { policy: !self.inbox_policy_stands()?, ..Lacking::default() };
         for office in offices {
             if !logins.contains(office.as_str()) {
                 lacking.logins.push(*office);
@@ -74,19 +77,15 @@ impl Management {
         Ok(lacking)
     }
 
-    /// Sets the policy of all inboxes, and gives these offices their rights and inboxes again. Logins and passwords stay as they are, and
-    /// so does an inbox that is there, with what waits in it.
+    /// Gives these offices their rights and inboxes again. Logins and passwords stay as they are, and so
+    /// does an inbox that is there, with what waits in it.
     pub fn restore_offices(&self, offices: &[OfficeId]) -> Result<(), Error> {
-        self.put_inbox_policy()?;
-        if offices.is_empty() {
-            return Ok(());
-        }
         let definitions = permissions::rights_and_inboxes(offices, self.vhost());
         self.call("import definitions", Method::POST, "/api/definitions", Some(&definitions)).map(drop)
     }
 
     /// Sets the policy of all inboxes.
-    pub(crate) fn put_inbox_policy(&self) -> Result<(), Error> {
+    pub fn put_inbox_policy(&self) -> Result<(), Error> {
         self.put_policy(INBOX_POLICY, INBOX_PATTERN, &permissions::inbox_policy())
     }
 

@@ -226,10 +226,10 @@ async fn mend(desk: &Desk, lacking: &Lacking) -> Result<()> {
     if offices.is_empty() && !lacking.policy {
         return Ok(());
     }
-    let mut progress = Progress::over("mending", offices.len());
-    if offices.is_empty() {
-        desk.manage(|m| m.restore_offices(&[])).await?;
+    if lacking.policy {
+        desk.manage(Management::put_inbox_policy).await?;
     }
+    let mut progress = Progress::over("mending", offices.len());
     for some in offices.chunks(AT_ONCE) {
         let some = some.to_vec();
         let count = some.len();

@@ -131,7 +131,7 @@ impl Reasoned {
 
 async fn close(settings: &Settings, args: &Reasoned) -> Result<()> {
     let reason = args.reason()?;
-    let (store, keys, now) = (wiring::store(settings)?, wiring::keys(settings)?, wiring::clock(settings)?.now());
+    let (store, now) = (wiring::store(settings)?, wiring::clock(settings)?.now());
     let mut missing = 0;
     for id in args.ids() {
         let mut tx = store.begin().await?;
@@ -139,7 +139,7 @@ async fn close(settings: &Settings, args: &Reasoned) -> Result<()> {
         let said = if closed {
             "closed".to_owned()
         } else {
-            match parked::show(&mut tx, &keys, id).await?.map(|opened| opened.parked) {
+            match parked::one(&mut tx, id).await? {
                 Some(parked::Parked { replayed_at: Some(at), .. }) => {
                     format!("replayed, {}: nothing to close", show::minute(at))
                 }

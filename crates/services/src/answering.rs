@@ -5,7 +5,7 @@ use xacminh_bus::{Bus, ConsumerSettings};
 use xacminh_contract::names::QUEUE_ANSWERING;
 
 use crate::core::Core;
-use crate::taking;
+use crate::settling;
 
 /// How many commands share a transaction.
 const BATCH: u16 = 200;
@@ -13,5 +13,5 @@ const BATCH: u16 = 200;
 /// Takes commands about requests until told to stop.
 pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {
     let consumer = bus.consumer(ConsumerSettings::new(QUEUE_ANSWERING, BATCH), stop.clone());
-    taking::run(core, QUEUE_ANSWERING, consumer, stop).await;
+    settling::run(core, QUEUE_ANSWERING, consumer, stop).await;
 }

@@ -28,3 +28,18 @@ pub fn of(error: &Error, size: usize) -> Disposition {
         Disposition::Park
     }
 }
+
+/// What was told last about something that is tried again and again: a reason is told once, not once
+/// a try.
+#[derive(Debug, Default)]
+pub(crate) struct Told(String);
+
+impl Told {
+    /// Whether this is another reason than the last one; then it is the last one from now on.
+    pub(crate) fn is_news(&mut self, error: &Error) -> bool {
+        let reason = error.to_string();
+        let news = reason != self.0;
+        self.0 = reason;
+        news
+    }
+}

@@ -6,7 +6,7 @@ use xacminh_bus::{Bus, ConsumerSettings};
 use xacminh_contract::names::{QUEUE_BULK, QUEUE_INTAKE, QUEUE_REJECTED, QUEUE_UNROUTED};
 
 use crate::core::Core;
-use crate::taking;
+use crate::settling;
 
 /// How many commands share a transaction.
 const BATCH: u16 = 200;
@@ -16,7 +16,7 @@ const BATCH: u16 = 200;
 pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {
     let take = |queue: &'static str| {
         let consumer = bus.consumer(ConsumerSettings::new(queue, BATCH), stop.clone());
-        taking::run(core.clone(), queue, consumer, stop.clone())
+        settling::run(core.clone(), queue, consumer, stop.clone())
     };
     tokio::join!(take(QUEUE_INTAKE), take(QUEUE_BULK), take(QUEUE_UNROUTED), take(QUEUE_REJECTED));
 }

@@ -12,6 +12,7 @@ mod error;
 pub mod escalating;
 pub mod intake;
 mod judging;
+mod marking;
 pub mod measuring;
 mod metrics;
 mod offices;
@@ -24,6 +25,7 @@ pub mod restoring;
 mod resubmitting;
 mod rooms;
 mod sending_again;
+pub mod settling;
 pub mod taking;
 mod within;
 

@@ -1,7 +1,8 @@
 //! The ledger: events appended, chained, read back, and proven whole.
 //!
 //! A request is what its events make it: commands lock the request's row, replay its events (unless it
-//! is [at hand](crate::at_hand)) and append to them. `requests` is only the projection of that, for questions that span requests.
+//! is [at hand](crate::at_hand)) and append to them. `requests` is only the projection of that, for
+//! questions that span requests.
 
 use std::collections::HashMap;
 

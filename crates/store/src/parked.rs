@@ -226,17 +226,18 @@ pub struct Opened {
     pub body: Vec<u8>,
 }
 
+/// One parked message, without its content.
+pub async fn one(conn: &mut PgConnection, id: i64) -> Result<Option<Parked>, Error> {
+    row(conn, id).await?.as_ref().map(parked).transpose()
+}
+
+async fn row(conn: &mut PgConnection, id: i64) -> Result<Option<sqlx::postgres::PgRow>, Error> {
+    Ok(query("select * from parked where parked_id = $1").bind(id).fetch_optional(conn).await?)
+}
+
 /// One parked message with its content.
 pub async fn show(conn: &mut PgConnection, keys: &KeyRing, id: i64) -> Result<Option<Opened>, Error> {
-    let row = query(
-        "select parked_id, at, queue, reason, routing_key, message_type, bytes, replayed_at, replay_reason,
-             closed_at, close_reason, sealed, envelope
-         from parked where parked_id = $1",
-    )
-    .bind(id)
-    .fetch_optional(conn)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row(conn, id).await? else { return Ok(None) };
     let envelope = match row.try_get::<Option<&[u8]>, _>("envelope")? {
         None => None,
         Some(sealed) => {
@@ -251,37 +252,32 @@ pub async fn show(conn: &mut PgConnection, keys: &KeyRing, id: i64) -> Result<Op
 /// Writes down that a parked message was replayed, once; false if that stands there already.
 /// The reason stays in the row: an operator's words have no place in a chain that cannot forget.
 pub async fn replayed(tx: &mut PgConnection, id: i64, reason: &str, at: Timestamp) -> Result<bool, Error> {
-    let marked =
-        query("update parked set replayed_at = $2, replay_reason = $3 where parked_id = $1 and replayed_at is null")
-            .bind(id)
-            .bind(At(at))
-            .bind(reason)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-    if marked == 1 {
-        let said = serde_json::json!({ "v": 1, "event": "replayed", "parked_id": id });
-        ledger::append_system(tx, STREAM, at, &[said]).await?;
-    }
-    Ok(marked == 1)
+    const MARK: &str =
+        "update parked set replayed_at = $2, replay_reason = $3 where parked_id = $1 and replayed_at is null";
+    once(tx, MARK, "replayed", id, reason, at).await
 }
 
 /// Writes down that nothing more is to be done about a parked message, once; false if that stands
 /// there already, or it was replayed, or there is none. Its row and content stay.
 pub async fn close(tx: &mut PgConnection, id: i64, reason: &str, at: Timestamp) -> Result<bool, Error> {
-    let closed = query(
-        "update parked set closed_at = $2, close_reason = $3
-         where parked_id = $1 and closed_at is null and replayed_at is null",
-    )
-    .bind(id)
-    .bind(At(at))
-    .bind(reason)
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    if closed == 1 {
-        let said = serde_json::json!({ "v": 1, "event": "closed", "parked_id": id });
+    const MARK: &str = "update parked set closed_at = $2, close_reason = $3
+         where parked_id = $1 and closed_at is null and replayed_at is null";
+    once(tx, MARK, "closed", id, reason, at).await
+}
+
+/// Marks a row, and says so in the ledger if it was not marked yet.
+async fn once(
+    tx: &mut PgConnection,
+    mark: &'static str,
+    event: &str,
+    id: i64,
+    reason: &str,
+    at: Timestamp,
+) -> Result<bool, Error> {
+    let marked = query(mark).bind(id).bind(At(at)).bind(reason).execute(&mut *tx).await?.rows_affected() == 1;
+    if marked {
+        let said = serde_json::json!({ "v": 1, "event": event, "parked_id": id });
         ledger::append_system(tx, STREAM, at, &[said]).await?;
     }
-    Ok(closed == 1)
+    Ok(marked)
 }
