@@ -28,6 +28,9 @@ const LATE: i64 = 3;
 const WITHDRAWN: i64 = 2;
 const REFUSED: i64 = 3;
 
+/// Rungs of the last morning that have not fired yet.
+const DUE_RUNGS: &str = "select count(*) from timers where due_at <= '2026-11-26T09:00+07'";
+
 struct Scene {
     product: Product,
     running: Running,
@@ -175,6 +178,9 @@ async fn play() -> Result<Scene> {
 
     // Thursday: everything of the 19th is past its due; H answers some of it late, most is not read.
     scene.product.jump("2026-11-26T09:00:00+07:00")?;
+    // Their clocks have run since four working hours after the 20th; a `received` that overtakes the
+    // rung would start them today.
+    scene.until(DUE_RUNGS, 0).await;
     scene.say(Who::Good, "request.received", &later, Value::Null).await?;
     scene.say(Who::Good, "answer.give", &good[8..9], answer()).await?;
     scene.say(Who::Good, "answer.give", &later[..2], answer()).await?;
@@ -188,7 +194,7 @@ async fn play() -> Result<Scene> {
     scene.say(Who::Slow, "request.received", &today[..5], Value::Null).await?;
     scene.until_state(&today[..5], "delivered").await?;
     // The ladder has done what is due, and the inbox without a reader is on record.
-    scene.until("select count(*) from timers where due_at <= '2026-11-26T09:00+07'", 0).await;
+    scene.until(DUE_RUNGS, 0).await;
     scene.until(&format!("select count(*) from noted_outages where office = '{}' and to_at is null", GONE.0), 1).await;
     Ok(scene)
 }
