@@ -4,6 +4,7 @@ mod floor;
 mod offices;
 mod pipe;
 mod report;
+mod scale;
 mod side;
 
 use std::io::{self, Write as _};
@@ -51,11 +52,17 @@ enum Part {
     /// The bare relay, as this program starts it for itself.
     #[command(hide = true)]
     Floor(floor::Floor),
+    /// Fills the store with a nation's requests and measures small against large.
+    Scale(scale::Scale),
 }
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let args = Bench::parse();
+    if let Some(Part::Scale(args)) = &args.part {
+        scale::run(args).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(Part::Floor(args)) = &args.part {
         // Ended by a signal, as any relay.
         floor::run(args).await?;

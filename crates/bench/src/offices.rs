@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, RECEIPT, REQUEST_DELIVER};
+use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER};
 use xacminh_demo::line::{Address, Line, Message, Sheet, Word};
 use xacminh_domain::id::OfficeId;
 use xacminh_testkit::people::{Person, person};
@@ -258,6 +258,8 @@ impl Office {
                 let tag = self.say(CommandType::AnswerRead, "answer.read", None, Some(about), request).await?;
                 self.reading.insert(tag, since);
             }
+            // Rungs of requests that nobody here asked may fire meanwhile.
+            NOTICE => {}
             other => bail!("{other} came: {}", text(&body)),
         }
         self.line.ack(deliver.delivery_tag()).await
