@@ -131,7 +131,7 @@ impl Ground {
             lane: Lane::Normal,
             lane_reason: None,
             purpose: Purpose::Registration,
-            lookup: if number % 20 == 0 { Lookup::Pending } else { Lookup::Done },
+            lookup: if number.is_multiple_of(20) { Lookup::Pending } else { Lookup::Done },
             case_code: format!("TT-{number}"),
             received_on: on,
             received_at: at.checked_sub(SignedDuration::from_mins(rng.random_range(1..120))).ok(),

@@ -90,6 +90,10 @@ impl Stage {
     async fn adopt(&mut self, credentials: &str, connected: usize) -> Result<()> {
         let store = xacminh_store::Store::connect(&self.world.pg_url(), 1)?;
         let reference = xacminh_store::reference::load(&mut *store.conn().await?).await?;
+        // As the product makes them when it starts.
+        let today = xacminh_domain::calendar::local_date(Timestamp::now());
+        let days = |n: i64| jiff::SignedDuration::from_hours(24 * n);
+        store.ensure_partitions(today.saturating_sub(days(400)), today.saturating_add(days(60))).await?;
         store.close().await;
         let nation = super::nation::Nation::new(&reference, Timestamp::now(), connected, 1)?;
         let units: std::collections::BTreeMap<OfficeId, String> =
@@ -120,11 +124,6 @@ impl Stage {
         let began = Instant::now();
         let out = self.xacminh(args)?;
         Ok((began.elapsed().as_secs_f64(), out))
-    }
-
-    /// Where its files go.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
     }
 
     /// Where the offices connect to.
