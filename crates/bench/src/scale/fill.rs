@@ -253,7 +253,65 @@ fn make(ground: &Ground, parts: &[Part], next: &AtomicUsize, ends: &Ends, seed: 
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use xacminh_domain::id::{MessageId, RequestId};
+    use xacminh_registry::Registry;
+    use xacminh_store::request::{self, Provinces};
+    use xacminh_store::{Store, ledger};
+    use xacminh_testkit::World;
+    use xacminh_trust::key::MasterKey;
+
     use super::*;
+
+    /// Chains whole, and rows as the store's own statements make them of these chains.
+    #[tokio::test]
+    async fn what_is_filled_in_is_what_the_store_writes() {
+        let world = World::new("bench_fill").await.unwrap();
+        let store = Store::connect(&world.pg_url(), 4).unwrap();
+        store.migrate().await.unwrap();
+        let registry = Registry::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data"))).unwrap();
+        let now = Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap();
+        let mut tx = store.begin().await.unwrap();
+        reference::import(&mut tx, &registry, now).await.unwrap();
+        tx.commit().await.unwrap();
+        let days = |n: i64| SignedDuration::from_hours(24 * n);
+        let today = local_date(now);
+        store.ensure_partitions(today.saturating_sub(days(400)), today.saturating_add(days(60))).await.unwrap();
+        let keys = KeyRing::new(MasterKey::generate().unwrap());
+        let size = Size { open: 300, closed: 700, herd: 50 };
+        let filled = fill(&world.pg_url(), keys, size, 600, now, 7).await.unwrap();
+        assert!(filled.rows > 4 * 1_050, "{filled:?}");
+        assert_eq!(world.number("select count(*) from timers").await.unwrap(), 350);
+        assert!(world.number("select count(*) from timers where due_at <= now()").await.unwrap() >= 50);
+
+        let ids = world.rows("select request_id from requests").await.unwrap();
+        let ids: Vec<RequestId> = ids.iter().map(|id| RequestId::of(id.parse::<MessageId>().unwrap())).collect();
+        assert_eq!(ids.len(), 1_050);
+        let mut conn = store.conn().await.unwrap();
+        for id in &ids {
+            ledger::verify(&mut conn, *id).await.unwrap();
+        }
+        let known = ledger::read(&mut conn, &ids).await.unwrap();
+        let reference = reference::load(&mut conn).await.unwrap();
+        let province = |office| reference.directory.province_of(&office).unwrap().to_string();
+        let provinces: Vec<Provinces> = ids
+            .iter()
+            .map(|id| &known[id].request.opening)
+            .map(|o| Provinces { requester: province(o.requester), responder: province(o.responder) })
+            .collect();
+        let question = "select r from requests r order by request_id";
+        let before = world.rows(question).await.unwrap();
+        world.sql("delete from requests").await.unwrap();
+        let new: Vec<_> = ids.iter().map(|id| &known[id]).zip(&provinces).collect();
+        request::insert(&mut conn, &new).await.unwrap();
+        let changed: Vec<_> = ids.iter().map(|id| &known[id]).collect();
+        request::update(&mut conn, &changed).await.unwrap();
+        assert_eq!(before, world.rows(question).await.unwrap());
+        drop(conn);
+        store.close().await;
+        world.close().await.unwrap();
+    }
 
     #[test]
     fn the_plan_has_what_was_asked_for() {

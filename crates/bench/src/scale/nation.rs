@@ -138,21 +138,6 @@ pub(crate) fn instant(on: Date, share: f64) -> Timestamp {
     at_local(on, 17, 0)
 }
 
-/// The nation's reference, for tests without a server.
-#[cfg(test)]
-pub(crate) fn reference(dir: &std::path::Path) -> Reference {
-    use xacminh_registry::Registry;
-    let registry = Registry::load(dir).unwrap();
-    Reference {
-        version: "test".to_owned(),
-        directory: registry.directory(),
-        calendars: registry.calendars(),
-        rules: registry.legal_rules(),
-        ladder: registry.ladder(),
-        wording: registry.wording(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
