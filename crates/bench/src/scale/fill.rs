@@ -322,7 +322,11 @@ mod tests {
         let (mut open, mut herd, mut all) = (0, 0, 0);
         for part in &parts {
             let lives = (part.from..part.upto).filter(|n| share(part.open, part.of, *n) > 0).count() as u64;
-            if part.herd { herd += lives } else { open += lives }
+            if part.herd {
+                herd += lives
+            } else {
+                open += lives
+            }
             all += part.upto - part.from;
         }
         assert_eq!((open, herd, all), (10_007, 5_001, 115_011));

@@ -39,7 +39,8 @@ pub(crate) struct Herd {
 
 /// Lets the product meet it.
 pub(crate) async fn meet(stage: &Stage) -> Result<Herd> {
-    let mut herd = Herd { due: stage.world.number("select count(*) from timers where due_at <= now()").await?, ..Herd::default() };
+    let mut herd =
+        Herd { due: stage.world.number("select count(*) from timers where due_at <= now()").await?, ..Herd::default() };
     let fired_before = stage.world.number("select count(*) from rungs").await?;
     ensure!(herd.due > 0, "nothing is due");
     herd.bare_per_second = bare(stage).await?;

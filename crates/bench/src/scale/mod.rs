@@ -122,8 +122,7 @@ async fn make(
 ) -> Result<Stage> {
     let dir = args.run_dir.join(name);
     let began = std::time::Instant::now();
-    let (stage, filled) =
-        Stage::make(&dir, data, &format!("scale_{name}"), size, usize::from(args.connected)).await?;
+    let (stage, filled) = Stage::make(&dir, data, &format!("scale_{name}"), size, usize::from(args.connected)).await?;
     let seconds = began.elapsed().as_secs_f64();
     say(&report::words_of_fill(name, &filled, seconds))?;
     report.filled.insert(name, At { filled, seconds });

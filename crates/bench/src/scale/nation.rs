@@ -1,13 +1,12 @@
 //! The offices of the nation, how unevenly work falls on them, and when on a day it comes.
 
-
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use rand::Rng;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use rand::Rng;
 use xacminh_contract::request::OfficeCard;
 use xacminh_domain::calendar::{at_local, local_date};
 use xacminh_domain::id::OfficeId;
