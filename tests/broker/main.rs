@@ -23,6 +23,7 @@ mod replay;
 mod report_rules;
 mod restored;
 mod resubmits;
+mod retention;
 mod schema;
 mod traces;
 mod ward_pressed;

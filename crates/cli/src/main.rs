@@ -19,6 +19,7 @@ mod readiness;
 mod reconcile;
 mod report;
 mod request;
+mod retention;
 mod settings;
 mod show;
 mod systemd;
@@ -101,6 +102,9 @@ enum Command {
     /// Messages that could not be taken.
     #[command(subcommand)]
     Parked(parked::Parked),
+    /// Months whose requests have ended, and letting them leave for the archive.
+    #[command(subcommand)]
+    Retention(retention::Retention),
 }
 
 fn main() -> ExitCode {
@@ -164,5 +168,6 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Inbox(args) => play::inbox(settings, &args).await,
         Command::Answer(args) => play::answer(settings, &args).await,
         Command::Parked(command) => parked::parked(settings, &command).await,
+        Command::Retention(command) => retention::retention(settings, &command).await,
     }
 }

@@ -11,7 +11,7 @@ use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
 use xacminh_domain::request::Request as Domain;
 use xacminh_store::outage::{self, OnRecord, Outage};
-use xacminh_store::{ledger, reference};
+use xacminh_store::{PgConnection, Store, ledger, reference, retention};
 
 use crate::settings::Settings;
 use crate::{play, show, wiring, words};
@@ -68,8 +68,9 @@ pub(crate) async fn request(settings: &Settings, command: &Request) -> Result<()
         Request::Show(one) => show_one(settings, one).await,
         Request::Trace(one) => trace(settings, one).await,
         Request::Verify { id } => {
-            let store = wiring::store(settings)?;
-            let count = ledger::verify(&mut *store.conn().await?, read_id(id)?).await?;
+            let id = read_id(id)?;
+            let (mut conn, _) = where_it_is(&wiring::store(settings)?, id).await?;
+            let count = ledger::verify(&mut conn, id).await?;
             show::line(format!("{id}: {count} events, every hash right, nothing missing"));
             Ok(())
         }
@@ -88,11 +89,18 @@ struct Found {
     on_record: Vec<OnRecord>,
     reference: reference::Reference,
     now: Timestamp,
+    /// It is in the archive.
+    has_left: bool,
+}
+
+/// A connection that finds a request, and whether that is in the archive.
+async fn where_it_is(store: &Store, id: RequestId) -> Result<(PgConnection, bool)> {
+    let mut here = store.at_leisure().await?;
+    if retention::has_left(&mut here, id).await? { Ok((store.archive().await?, true)) } else { Ok((here, false)) }
 }
 
 async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
-    let store = wiring::store(settings)?;
-    let mut conn = store.conn().await?;
+    let (mut conn, has_left) = where_it_is(&wiring::store(settings)?, id).await?;
     let request =
         ledger::read(&mut conn, &[id]).await?.remove(&id).with_context(|| format!("there is no request {id}"))?.request;
     let now = wiring::clock(settings)?.now();
@@ -104,6 +112,7 @@ async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
         outages: outage::since(&mut conn, request.at.submitted).await?,
         reference: reference::load(&mut conn).await?,
         now,
+        has_left,
         request,
     })
 }
@@ -146,11 +155,15 @@ async fn show_one(settings: &Settings, one: &One) -> Result<()> {
             "accept_due_on": clock.map(|(_, c)| c.accept.on.to_string()),
             "answer_due_on": clock.map(|(_, c)| c.answer.on.to_string()),
             "answer": request.answer.map(|(code, ..)| code.code()), "late": request.answer.map(|(_, late, _)| late),
+            "archived": found.has_left,
             "rungs": request.fired.iter().map(|f| json!({ "trigger": f.trigger.as_str(), "rung": f.rung, "at": f.at.to_string() })).collect::<Vec<_>>(),
         }));
     }
     let line = |label: &str, what: String| show::line(format!("{label:<24}{what}"));
     line("Yêu cầu (request)", format!("{}  {}", request.id, words::of(request.state.as_str())));
+    if found.has_left {
+        line("Lưu trữ (archive)", "đã chuyển vào kho lưu trữ (has left for the archive)".to_owned());
+    }
     let received = show::day(opening.received_on);
     line("Hồ sơ (file)", format!("{}, nhận ngày {received} (received)", opening.case_code));
     line("Loại việc (kind)", format!("{}, {}", words::kind(opening.kind), words::lane(opening.lane)));

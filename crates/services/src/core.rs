@@ -109,11 +109,11 @@ impl Core {
         Ok(())
     }
 
-    /// Partitions from 13 months back (repeats are recognised that long) to two months ahead.
+    /// Partitions from as far back as an id may be (90 days) to two months ahead.
     pub async fn ensure_partitions(&self) -> Result<(), Error> {
         let today = local_date(self.clock.now());
         let days = |n: i64| jiff::SignedDuration::from_hours(24 * n);
-        self.store.ensure_partitions(today.saturating_sub(days(400)), today.saturating_add(days(60))).await?;
+        self.store.ensure_partitions(today.saturating_sub(days(100)), today.saturating_add(days(60))).await?;
         Ok(())
     }
 }

@@ -127,13 +127,17 @@ pub async fn lock(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
+    // Id by id, in their order: so each is looked for in its own month alone.
     let statement = if skip_locked {
-        "select request_id, seq, head_hash from requests where request_id = any($1)
-         order by request_id for update skip locked"
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, seq, head_hash from requests where request_id = i.id for update skip locked) r"
     } else {
-        "select request_id, seq, head_hash from requests where request_id = any($1) order by request_id for update"
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, seq, head_hash from requests where request_id = i.id for update) r"
     };
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let locked = query(statement).bind(ids).fetch_all(&mut *tx).await?;
     let (mut known, mut others) = (HashMap::with_capacity(locked.len()), Vec::new());
     for row in locked {
@@ -156,11 +160,13 @@ pub async fn read(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMap<
 }
 
 async fn replay(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<RequestId, Chained>, Error> {
-    let rows =
-        query("select request_id, seq, at, hash, body from events where request_id = any($1) order by request_id, seq")
-            .bind(ids)
-            .fetch_all(conn)
-            .await?;
+    let rows = query(
+        "select e.* from unnest($1::uuid[]) as i (id) cross join lateral (
+                 select request_id, seq, at, hash, body from events where request_id = i.id order by seq) e",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
     let mut found: HashMap<RequestId, Chained> = HashMap::with_capacity(ids.len());
     for row in rows {
         let id = request_id(row.try_get("request_id")?)?;
@@ -201,7 +207,7 @@ pub async fn traces(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMa
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = query("select request_id, body from events where request_id = any($1) and seq = 1")
+    let rows = query("select e.request_id, e.body from unnest($1::uuid[]) as i (id) join events e on e.request_id = i.id and e.seq = 1")
         .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
         .fetch_all(conn)
         .await?;
