@@ -109,7 +109,11 @@ impl Reading {
 /// The process of a server of ours.
 fn server(variable: &str) -> Result<Option<u32>> {
     let pid = std::env::var(variable).unwrap_or_default();
-    if pid.is_empty() { Ok(None) } else { pid.parse().map(Some).with_context(|| format!("{variable} is no process id")) }
+    if pid.is_empty() {
+        Ok(None)
+    } else {
+        pid.parse().map(Some).with_context(|| format!("{variable} is no process id"))
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_message_handed_out_twice_counts_twice() {
-        let counts = MessageCounts { published: 90, delivered: 130, redelivered: 40, acknowledged: 90, ..Default::default() };
+        let counts =
+            MessageCounts { published: 90, delivered: 130, redelivered: 40, acknowledged: 90, ..Default::default() };
         let messages = Messages::of(&counts, 10);
         assert_eq!(messages, Messages { published: 9.0, delivered: 13.0, redelivered: 4.0, acknowledged: 9.0 });
         assert!((messages.most() - 13.0).abs() < 1e-9);

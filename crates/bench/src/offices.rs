@@ -67,9 +67,7 @@ impl Rhythm {
     pub(crate) fn of(pace: Pace, number: usize, count: usize, begin: Instant) -> Self {
         match pace {
             // What is left over goes to the first ones.
-            Pace::Window(window) => {
-                Self { at_once: window / count + usize::from(number < window % count), then: None }
-            }
+            Pace::Window(window) => Self { at_once: window / count + usize::from(number < window % count), then: None },
             Pace::Clock { lives_per_second } => {
                 let every = |nth: usize| {
                     Duration::from_secs_f64(u32::try_from(nth).map_or(f64::MAX, f64::from) / lives_per_second)

@@ -76,12 +76,7 @@ async fn pair(plan: &Plan, sides: &Sides, number: u16, sizes: &mut Option<Sizes>
         *slot = Some(run);
     }
     let run = |run: Option<Run>| run.context("a side that has no turn");
-    Ok(Pair {
-        order: turns.map(Side::name),
-        product: run(product)?,
-        floor: run(floor)?,
-        plain: run(plain)?,
-    })
+    Ok(Pair { order: turns.map(Side::name), product: run(product)?, floor: run(floor)?, plain: run(plain)? })
 }
 
 #[cfg(test)]

@@ -94,8 +94,12 @@ mod tests {
         let count = Count::new(32, vec![pair], HalfLoad::default(), HalfLoad::default());
         let how = How { window: 2, pairs: 1, seconds: 1, warm_up: 0 };
         let words = Report::new(how, vec![count]).unwrap().words();
-        for part in ["32 offices", "ratio 0.500, ratio4 0.250", "NOT REACHED: ratio of at least 0.7", "VOID: 32 offices: one pair"]
-        {
+        for part in [
+            "32 offices",
+            "ratio 0.500, ratio4 0.250",
+            "NOT REACHED: ratio of at least 0.7",
+            "VOID: 32 offices: one pair",
+        ] {
             assert!(words.contains(part), "{part} is not in\n{words}");
         }
     }
