@@ -28,6 +28,7 @@ use uuid::Uuid;
 use xacminh_contract::envelope::{ANSWER_DELIVER, RECEIPT, REQUEST_DELIVER};
 use xacminh_contract::names::{INBOX_PREFIX, QUEUE_ANSWERING, QUEUE_INTAKE};
 
+use crate::offices::RECEIPT_OF_NOTHING;
 use crate::pipe::{Acks, Inlet, Out, Outlet, connect};
 
 /// How many batches of a queue wait for their confirms at once.
@@ -53,7 +54,7 @@ pub(crate) struct Floor {
     /// A file of lines `unit,office`.
     #[arg(long)]
     homes: PathBuf,
-    /// How long receipts, delivered requests and delivered answers shall be, in bytes.
+    /// How long receipts for one command, delivered requests and delivered answers shall be, in bytes.
     #[arg(long, num_args = 3)]
     sizes: Vec<usize>,
     /// Give no receipts.
@@ -243,7 +244,7 @@ impl<'d> Receipts<'d> {
         let item = format!(
             "{{\"message_id\":\"{command}\",\"request_id\":\"{about}\",\"outcome\":\"accepted\",\"at\":\"{now}\"}}"
         );
-        let item = filled(item.into_bytes(), size.saturating_sub(r#"{"items":[]}"#.len()));
+        let item = filled(item.into_bytes(), size.saturating_sub(RECEIPT_OF_NOTHING.len()));
         let (_, items) = self.0.entry(office).or_insert_with(|| (about, Vec::new()));
         if !items.is_empty() {
             items.push(b',');

@@ -24,7 +24,7 @@ pub(crate) struct Figures {
     lives: AtomicU64,
     under_way: AtomicU64,
     messages: AtomicU64,
-    /// How many messages of each kind came, and of how many bytes.
+    /// How many messages of each kind came, and of how many bytes; receipts as if each was for one command.
     came: [(AtomicU64, AtomicU64); KINDS.len()],
     measuring: AtomicBool,
     durations: Mutex<Vec<Duration>>,
@@ -45,7 +45,7 @@ impl Figures {
         self.messages.load(Ordering::Relaxed)
     }
 
-    /// The mean size of the messages that came, by [`KINDS`].
+    /// The mean size of the messages that came, by [`KINDS`]; of receipts, for one command.
     pub(crate) fn sizes(&self) -> [u64; KINDS.len()] {
         std::array::from_fn(|kind| {
             let (count, bytes) = &self.came[kind];
@@ -74,11 +74,11 @@ impl Figures {
         self.messages.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn came(&self, of: &str, bytes: usize) {
+    pub(crate) fn came(&self, of: &str, parts: usize, bytes: usize) {
         self.message();
         if let Some(kind) = KINDS.iter().position(|kind| *kind == of) {
             let (count, sum) = &self.came[kind];
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(u64::try_from(parts).unwrap_or_default(), Ordering::Relaxed);
             sum.fetch_add(u64::try_from(bytes).unwrap_or_default(), Ordering::Relaxed);
         }
     }

@@ -28,6 +28,9 @@ pub(crate) struct Place {
     pub(crate) unit: String,
 }
 
+/// What a receipt is without its items.
+pub(crate) const RECEIPT_OF_NOTHING: &str = r#"{"items":[]}"#;
+
 /// What comes to offices in a life.
 pub(crate) const KINDS: [&str; 3] = [RECEIPT, REQUEST_DELIVER, ANSWER_DELIVER];
 
@@ -179,7 +182,8 @@ impl Office {
         };
         let of = properties.message_type().map_or("", String::as_str);
         let body = message.content.unwrap_or_default();
-        self.figures.came(of, body.len());
+        let (parts, bytes) = if of == RECEIPT { each_alone(&body) } else { (1, body.len()) };
+        self.figures.came(of, parts, bytes);
         let about = properties.correlation_id().map_or("", String::as_str);
         match of {
             RECEIPT if self.life == Life::Whole => {
@@ -248,6 +252,13 @@ async fn next(clock: &mut Option<tokio::time::Interval>) {
     }
 }
 
+/// How many commands a receipt is for, and how long receipts would be if each of them had its own.
+fn each_alone(body: &[u8]) -> (usize, usize) {
+    let items = body.windows(9).filter(|w| *w == b"\"outcome\"").count().max(1);
+    // All but the first share the wrapping, and have a comma instead.
+    (items, body.len() + (items - 1) * (RECEIPT_OF_NOTHING.len() - 1))
+}
+
 /// A submit that is right, about somebody who does not exist.
 fn form(office: usize, life: usize, unit: &str) -> String {
     let today = offset(7).to_datetime(Timestamp::now()).date();
@@ -280,6 +291,14 @@ mod tests {
             let read = decode::command(CommandType::RequestSubmit, body.as_bytes());
             assert!(matches!(read, Ok(Command::Submit(_))), "{read:?}");
         }
+    }
+
+    #[test]
+    fn a_receipt_for_several_is_as_long_as_several() {
+        let item = r#"{"message_id":"a","outcome":"accepted"}"#;
+        let (one, three) = (format!(r#"{{"items":[{item}]}}"#), format!(r#"{{"items":[{item},{item},{item}]}}"#));
+        assert_eq!(each_alone(one.as_bytes()), (1, one.len()));
+        assert_eq!(each_alone(three.as_bytes()), (3, 3 * one.len()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::offices::{KINDS, Pace};
 use crate::report::{HalfLoad, Run};
 use crate::side::{Side, Sides, end};
 
-/// The mean sizes of messages to offices, by [`KINDS`].
+/// The mean sizes of messages to offices, by [`KINDS`]; of receipts, for one command.
 pub(crate) type Sizes = [u64; KINDS.len()];
 
 /// How long a run takes.
