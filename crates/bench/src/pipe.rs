@@ -18,11 +18,13 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME};
 
-/// How many messages share a statement.
-const BATCH: usize = 200;
+/// How many messages share a statement at most. Tried from 200 to 1,000: the more, the more receipts share a
+/// message (at 32 offices 7.8 messages a life with 200, 7.4 with 1,000, and 2,030 lives a second became 2,310).
+const BATCH: usize = 1_000;
 /// How many batches RabbitMQ sends ahead.
 const AHEAD: usize = 4;
-/// How long the first message of a batch waits for company.
+/// How long the first message of a batch waits for company. Longer (8, 10 ms) gave nothing: under load there is
+/// company.
 const LINGER: Duration = Duration::from_millis(2);
 /// Over how many channels inboxes are spread.
 const CHANNELS: usize = 8;
