@@ -64,6 +64,9 @@ impl Pair {
     }
 }
 
+/// Which run of a pair.
+type OneSide = fn(&Pair) -> &Run;
+
 /// One run in which lives began by the clock.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct HalfLoad {
@@ -169,7 +172,7 @@ pub(crate) struct Count {
 impl Count {
     /// Of these pairs and these two at half load.
     pub(crate) fn new(offices: usize, pairs: Vec<Pair>, product: HalfLoad, floor: HalfLoad) -> Self {
-        let runs = |of: fn(&Pair) -> &Run| pairs.iter().map(of).collect::<Vec<&Run>>();
+        let runs = |of: OneSide| pairs.iter().map(of).collect::<Vec<&Run>>();
         let outcome = Outcome {
             offices,
             ratio: median(pairs.iter().map(Pair::ratio)),
@@ -220,9 +223,9 @@ fn void(outcome: &Outcome, pairs: usize) -> Option<String> {
 }
 
 fn too_many(pairs: &[Pair]) -> Option<String> {
-    let sides: [(&str, fn(&Pair) -> &Run); 3] =
+    let sides: [(&str, OneSide); 3] =
         [("product", |pair| &pair.product), ("floor", |pair| &pair.floor), ("plain relay", |pair| &pair.plain)];
-    let most = |of: fn(&Pair) -> &Run| pairs.iter().map(|p| of(p).messages_per_life.most()).fold(0.0, f64::max);
+    let most = |of: OneSide| pairs.iter().map(|p| of(p).messages_per_life.most()).fold(0.0, f64::max);
     let many: Vec<String> = sides
         .iter()
         .map(|(name, of)| (name, most(*of)))
