@@ -207,11 +207,14 @@ impl Relay {
         }
         let (ids, states): (Vec<Uuid>, Vec<i16>) = states.into_iter().unzip();
         let rows = sqlx::query(
-            "update lives l set state = greatest(l.state, n.s) from unnest($1::uuid[], $2::smallint[]) as n (i, s)
+            // The limit has PostgreSQL look for each by its key, as the product does in its `request::update`.
+            "update lives l set state = greatest(l.state, n.s)
+             from (select * from unnest($1::uuid[], $2::smallint[]) as n (i, s) limit $3) n
              where l.request_id = n.i returning l.request_id, l.requester",
         )
-        .bind(ids)
+        .bind(&ids)
         .bind(states)
+        .bind(i64::try_from(ids.len())?)
         .fetch_all(&self.pool)
         .await?;
         let wards: HashMap<Uuid, &str> =
