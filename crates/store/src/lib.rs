@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod parked;
 pub mod person;
 pub mod reconcile;
+pub mod recount;
 pub mod reference;
 pub mod request;
 mod time;
