@@ -295,7 +295,7 @@ async fn it_goes_on_where_it_stopped_and_two_copies_count_each_once() -> Result<
         assert_eq!(recounts(&stage, id).await?.len(), 1);
         assert_eq!(dues(&stage, id).await?, "2026-11-26");
     }
-    assert_eq!(stage.world.number("select recounted from recounts").await?, REQUESTS.into());
+    assert_eq!(stage.world.number("select recounted from recounts").await?, i64::from(REQUESTS));
     stage.close().await
 }
 

@@ -294,6 +294,7 @@ proptest! {
         }
         // And nothing that is looked at lies before the request.
         let early: Vec<Date> = days.iter().copied().filter(|day| *day < local_date(start)).collect();
-        prop_assert!(!facts.touched(Days { ward: &early, home: &early }).is_any());
+        let touched = facts.touched(Days { ward: &early, home: &early });
+        prop_assert!(!touched.is_any(), "{:?}", touched);
     }
 }
