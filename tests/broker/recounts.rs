@@ -159,8 +159,8 @@ async fn what_was_told_stays_and_what_was_not_is_cancelled() -> Result<()> {
     assert_eq!(stage.world.number("select count(*) from notice_lines").await?, 0, "it had not left");
     let events = recounts(&stage, request).await?;
     let [Entry::Recounted { undue, .. }] = &events[..] else { panic!("{events:?}") };
-    let undue: Vec<_> = undue.iter().map(|u| (u.trigger, u.rung, u.told)).collect();
-    assert_eq!(undue, [(Trigger::AnswerDueDay, 0, true), (Trigger::AnswerDue, 1, false)]);
+    let undue: Vec<_> = undue.iter().map(|u| (u.trigger, u.rung, u.cancelled)).collect();
+    assert_eq!(undue, [(Trigger::AnswerDueDay, 0, false), (Trigger::AnswerDue, 1, true)]);
     let fired = stage.rungs(request).await?;
     assert_eq!(fired.len(), 3, "none is taken back");
 
@@ -181,6 +181,34 @@ async fn what_was_told_stays_and_what_was_not_is_cancelled() -> Result<()> {
     // Whatever PC06 was sent lies in its inbox before the receipt of this.
     pc06.submit(&ward.office, 312).await?;
     assert!(pc06.left().is_empty(), "{:?}", pc06.left());
+    stage.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_waits_tells_the_day_that_holds() -> Result<()> {
+    let mut stage = Stage::new("redated", "2026-11-19T08:00").await?;
+    let (mut ward, mut home) = stage.ward_and_home().await?;
+    let request = ward.submit(&home.office, 315).await?;
+    home.receive(request).await?;
+    stage.until_state(request, "delivered").await;
+    // Sunday: the accept due of Friday has passed, its line is for Monday.
+    stage.set("2026-11-22T10:00");
+    stage.until("select count(*) from notice_lines where due_on = '2026-11-20'", 1).await;
+    // Friday was off, and Saturday was worked for it.
+    stage
+        .import_beside(|registry| {
+            for (on, kind) in [("2026-11-20", DayKind::CompensatoryRest), ("2026-11-21", DayKind::WorkingSwap)] {
+                registry.calendar_days.push(CalendarDay { on: on.parse().expect("a day"), ..rest(kind) });
+            }
+        })
+        .await?;
+    stage.until(FINISHED, 1).await;
+    assert_eq!(dues(&stage, request).await?, "2026-11-25 2026-11-21 2026-11-23");
+    let events = recounts(&stage, request).await?;
+    let [Entry::Recounted { file_due: None, undue, .. }] = &events[..] else { panic!("{events:?}") };
+    assert!(undue.is_empty(), "it is overdue all the same: {undue:?}");
+    stage.set("2026-11-23T08:00");
+    assert_eq!(home.notice(Topic::AcceptOverdue).await?.due_on.unwrap().0.to_string(), "2026-11-21");
     stage.close().await
 }
 

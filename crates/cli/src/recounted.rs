@@ -91,12 +91,12 @@ impl Moved {
                 show::day(to.on.0)
             )
         });
-        let undue = self.undue.iter().map(|Undue { trigger, rung, told }| {
+        let undue = self.undue.iter().map(|Undue { trigger, rung, cancelled }| {
             let (rung, trigger) = (words::rung(rung), words::trigger((*trigger).into()));
-            let what = if *told {
-                "đã báo trước hạn mới (told before the date that holds now)"
-            } else {
+            let what = if *cancelled {
                 "chưa báo, đã hủy (its notice was cancelled)"
+            } else {
+                "đã đôn đốc trước hạn mới (fired before the date that holds now)"
             };
             format!("  {at}  {rung}, {trigger}: {what}")
         });
@@ -132,7 +132,7 @@ mod tests {
                 2,
                 &format!(
                     "\"event\":\"recounted\",\"accept\":{},\"answer\":{},\
-                     \"undue\":[{{\"trigger\":\"answer_due\",\"rung\":1,\"told\":false}}]",
+                     \"undue\":[{{\"trigger\":\"answer_due\",\"rung\":1,\"cancelled\":true}}]",
                     due("20", "2"),
                     due("25", "2")
                 ),

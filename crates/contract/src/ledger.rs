@@ -75,8 +75,8 @@ pub struct Undue {
     pub trigger: Trigger,
     /// Which rung.
     pub rung: u8,
-    /// Its notice had left, or it had none; else the notice was cancelled.
-    pub told: bool,
+    /// Its notice had not left and was taken back now. Else it had left, or there was none any more.
+    pub cancelled: bool,
 }
 
 /// An event, as the ledger spells it.
@@ -244,7 +244,10 @@ impl From<&Event> for Entry {
                 file_due: file_due.as_ref().map(Into::into),
                 accept: reply.as_ref().map(|dues| (&dues.accept).into()),
                 answer: reply.as_ref().map(|dues| (&dues.answer).into()),
-                undue: undue.iter().map(|u| Undue { trigger: u.trigger.into(), rung: u.rung, told: u.told }).collect(),
+                undue: undue
+                    .iter()
+                    .map(|u| Undue { trigger: u.trigger.into(), rung: u.rung, cancelled: u.cancelled })
+                    .collect(),
             },
             Event::FileClosed { form, on } => Self::FileClosed { form: (*form).into(), on: (*on).into() },
         }
@@ -316,7 +319,7 @@ impl From<Entry> for Event {
                     .map(|(accept, answer)| ReplyDues { accept: accept.into(), answer: answer.into() }),
                 undue: undue
                     .into_iter()
-                    .map(|u| DomainUndue { trigger: u.trigger.into(), rung: u.rung, told: u.told })
+                    .map(|u| DomainUndue { trigger: u.trigger.into(), rung: u.rung, cancelled: u.cancelled })
                     .collect(),
             },
             Entry::FileClosed { form, on } => Self::FileClosed { form: form.into(), on: on.0 },
@@ -372,14 +375,14 @@ mod tests {
         let of_the_clock = Event::Recounted {
             file_due: None,
             reply: Some(ReplyDues { accept: deadline("2026-11-23"), answer: deadline("2026-11-25") }),
-            undue: vec![DomainUndue { trigger: DomainTrigger::AcceptDue, rung: 0, told: true }],
+            undue: vec![DomainUndue { trigger: DomainTrigger::AcceptDue, rung: 0, cancelled: true }],
         };
         for (event, bytes) in [
             (of_the_file, format!(r#"{{"v":1,"event":"recounted","file_due":{}}}"#, due(26))),
             (
                 of_the_clock,
                 format!(
-                    r#"{{"v":1,"event":"recounted","accept":{},"answer":{},"undue":[{{"trigger":"accept_due","rung":0,"told":true}}]}}"#,
+                    r#"{{"v":1,"event":"recounted","accept":{},"answer":{},"undue":[{{"trigger":"accept_due","rung":0,"cancelled":true}}]}}"#,
                     due(23),
                     due(25)
                 ),

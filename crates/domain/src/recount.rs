@@ -153,8 +153,8 @@ impl Recounted {
         let undue: Vec<Undue> = self
             .undue
             .iter()
-            .map(|p| Undue { trigger: p.trigger, rung: p.rung, told: !cancelled(p) })
-            .filter(|undue| moved || !undue.told)
+            .map(|p| Undue { trigger: p.trigger, rung: p.rung, cancelled: cancelled(p) })
+            .filter(|undue| moved || undue.cancelled)
             .collect();
         (moved || !undue.is_empty()).then(|| Event::Recounted {
             file_due: self.file_due.clone(),

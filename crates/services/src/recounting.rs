@@ -20,15 +20,17 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
-use xacminh_domain::Timestamp;
+use xacminh_contract::notice::Topic;
 use xacminh_domain::calendar::ChangedDays;
 use xacminh_domain::escalation::Planned;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::recount::{self as domain, Days, Recounted};
 use xacminh_domain::request::Fired;
 use xacminh_domain::rules::MissingRule;
+use xacminh_domain::{Date, Timestamp};
+use xacminh_store::in_life::{self, FiredFor, InLife, Line, Page};
 use xacminh_store::outage::{self, Outage};
-use xacminh_store::recount::{self, FiredFor, InLife, Job, Line, Page};
+use xacminh_store::recount::{self, Job};
 use xacminh_store::reference::{self, Reference};
 use xacminh_store::{PgConnection, Store, timer};
 
@@ -147,7 +149,7 @@ impl Walk {
         if job.reached.is_none() {
             seen.pass = Some(Instant::now());
         }
-        let page = recount::page(&mut tx, job.reached, self.pace.batch).await?;
+        let page = in_life::page(&mut tx, job.reached, self.pace.batch).await?;
         let (last, is_end) = (page.last, page.last.is_none());
         let now = core.clock.now();
         let recounted = count(&mut tx, &core.reference(), &seen.days, page, now).await?;
@@ -187,6 +189,22 @@ impl Decided {
         file_due.is_some() || reply.is_some() || !undue.is_empty() || *next_at != self.request.facts.next_at
     }
 
+    /// The days that lines of it tell, if some may wait and the days moved.
+    fn redated(&self) -> Vec<(RequestId, Topic, Date)> {
+        let mut days = Vec::new();
+        if self.fired.is_empty() {
+            return days;
+        }
+        if let Some(dues) = &self.recounted.reply {
+            days.extend([(Topic::AcceptOverdue, dues.accept.on), (Topic::OfficeSilent, dues.answer.on)]);
+            days.push((Topic::AnswerDueToday, dues.answer.on));
+        }
+        if let Some(due) = &self.recounted.file_due {
+            days.extend([Topic::FileOverdue, Topic::FileOverdueAnswered].map(|topic| (topic, due.on)));
+        }
+        days.into_iter().map(|(topic, on)| (self.request.id, topic, on)).collect()
+    }
+
     /// The lines of a rung, while they have not left.
     fn lines(&self, rung: &Planned) -> Vec<Line> {
         let fired = self.fired.iter().find(|f| {
@@ -211,13 +229,15 @@ async fn count(
     let mut decided = ground.decide(tx, page).await?;
     decided.retain(Decided::changes);
     let read: Vec<&InLife> = decided.iter().map(|d| &d.request).collect();
-    let (same, other) = recount::lock(tx, &read).await?;
+    let (same, other) = in_life::lock(tx, &read).await?;
     decided.retain(|d| same.contains(&d.request.id));
     decided.extend(ground.decide(tx, other).await?.into_iter().filter(Decided::changes));
     decided.sort_by_key(|d| d.request.id);
 
     let lines: Vec<Line> = decided.iter().flat_map(|d| d.recounted.undue.iter().flat_map(|p| d.lines(p))).collect();
-    let gone = recount::cancel(tx, &lines).await?;
+    let gone = in_life::cancel(tx, &lines).await?;
+    let waiting: Vec<(RequestId, Topic, Date)> = decided.iter().flat_map(Decided::redated).collect();
+    in_life::redate(tx, &waiting).await?;
     let (mut counted, mut timers) = (Vec::new(), Vec::new());
     for d in &decided {
         let cancelled = |rung: &Planned| d.lines(rung).iter().any(|line| gone.contains(line));
@@ -231,7 +251,7 @@ async fn count(
             timers.push((d.request.id, d.recounted.next_at.unwrap_or(timer::NEVER)));
         }
     }
-    recount::write(tx, &counted).await?;
+    in_life::write(tx, &counted).await?;
     timer::set(tx, &timers).await?;
     Ok(counted.len())
 }
@@ -266,7 +286,7 @@ impl Ground<'_> {
             return Ok(Vec::new());
         }
         let ids: Vec<RequestId> = touched.iter().map(|r| r.id).collect();
-        let mut fired: HashMap<RequestId, Vec<FiredFor>> = recount::fired(conn, &ids).await?;
+        let mut fired: HashMap<RequestId, Vec<FiredFor>> = in_life::fired(conn, &ids).await?;
         let mut decided = Vec::with_capacity(touched.len());
         for request in touched {
             let fired = fired.remove(&request.id).unwrap_or_default();
@@ -292,7 +312,7 @@ pub async fn affected(store: &Store, now: Timestamp) -> Result<Option<u64>, Erro
     let ground = Ground { reference: &reference, days: &days, outages: &[], now };
     let (mut after, mut count) = (None, 0);
     loop {
-        let page = recount::page(&mut conn, after, BATCH).await?;
+        let page = in_life::page(&mut conn, after, BATCH).await?;
         let Some(last) = page.last else { return Ok(Some(count)) };
         after = Some(last);
         for request in page.requests.iter().filter(|r| is_due_touched(ground.touched(r))) {

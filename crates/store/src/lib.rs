@@ -6,6 +6,7 @@ pub mod call;
 pub mod delivery;
 pub mod epoch;
 mod error;
+pub mod in_life;
 pub mod inbox;
 pub mod ledger;
 pub mod notice;

@@ -153,8 +153,8 @@ pub struct Undue {
     pub trigger: Trigger,
     /// Which rung.
     pub rung: u8,
-    /// Its notice had left, or it had none; else the notice was cancelled.
-    pub told: bool,
+    /// Its notice had not left and was taken back now. Else it had left, or there was none any more.
+    pub cancelled: bool,
 }
 
 /// The form that ends a citizen's file (handbook §2).

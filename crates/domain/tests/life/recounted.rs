@@ -111,8 +111,8 @@ fn a_rung_that_fired_before_the_moved_due_stays_fired_and_does_not_fire_again() 
     let Some(Event::Recounted { undue, .. }) = recounted.event(|p| p.trigger == Trigger::AnswerDue) else {
         panic!("no event");
     };
-    let told: Vec<_> = undue.iter().map(|u| (u.trigger, u.told)).collect();
-    assert_eq!(told, [(Trigger::AnswerDueDay, true), (Trigger::AnswerDue, false)]);
+    let cancelled: Vec<_> = undue.iter().map(|u| (u.trigger, u.cancelled)).collect();
+    assert_eq!(cancelled, [(Trigger::AnswerDueDay, false), (Trigger::AnswerDue, true)]);
     apply(&mut request, &recounted, now);
     assert_eq!(request.fired.len(), 3, "none is taken back");
     // The moved due passes: PC06's rung is the same rung of the same clock.
