@@ -191,13 +191,13 @@ impl Decided {
 
     /// The days that lines of it tell, if some may wait and the days moved.
     fn redated(&self) -> Vec<(RequestId, Topic, Date)> {
-        let mut days = Vec::new();
         if self.fired.is_empty() {
-            return days;
+            return Vec::new();
         }
+        let mut days: Vec<(Topic, Date)> = Vec::new();
         if let Some(dues) = &self.recounted.reply {
-            days.extend([(Topic::AcceptOverdue, dues.accept.on), (Topic::OfficeSilent, dues.answer.on)]);
-            days.push((Topic::AnswerDueToday, dues.answer.on));
+            days.push((Topic::AcceptOverdue, dues.accept.on));
+            days.extend([Topic::AnswerDueToday, Topic::OfficeSilent].map(|topic| (topic, dues.answer.on)));
         }
         if let Some(due) = &self.recounted.file_due {
             days.extend([Topic::FileOverdue, Topic::FileOverdueAnswered].map(|topic| (topic, due.on)));
