@@ -97,7 +97,7 @@ async fn a_holiday_moves_what_is_open_and_nothing_that_is_answered() -> Result<(
 
     stage.set("2026-11-19T09:00");
     stage.import_beside(monday).await?;
-    let affected = recounting::affected(&stage.store, stage.clock.now()).await?;
+    let affected = recounting::affected(&mut *stage.store.conn().await?, stage.clock.now()).await?;
     assert!(affected.is_none_or(|requests| requests <= 4), "{affected:?}");
     stage.until(FINISHED, 1).await;
 
@@ -296,7 +296,7 @@ async fn it_goes_on_where_it_stopped_and_two_copies_count_each_once() -> Result<
     stage.stop().await?;
     stage.import_beside(monday).await?;
     let core = stage.core().await?;
-    assert_eq!(recounting::affected(&stage.store, stage.clock.now()).await?, Some(REQUESTS.into()));
+    assert_eq!(recounting::affected(&mut *stage.store.conn().await?, stage.clock.now()).await?, Some(REQUESTS.into()));
 
     // Three batches of seven, and the process is gone.
     let pace = Pace { batch: 7, settle: Duration::ZERO, every: Duration::from_millis(20) };

@@ -29,6 +29,10 @@ pub(crate) async fn import(settings: &Settings) -> Result<()> {
     let writing = Progress::through("putting them in force");
     let now = wiring::clock(settings)?.now();
     let done = reference::import(&mut tx, &registry, now).await?;
+    let affected = match done {
+        Imported::CalendarChanged => recounting::affected(&mut tx, now).await?,
+        Imported::Replaced | Imported::Unchanged => None,
+    };
     tx.commit().await?;
     drop(writing);
     let counts = reference::counts(&mut *store.conn().await?).await?;
@@ -38,18 +42,11 @@ pub(crate) async fn import(settings: &Settings) -> Result<()> {
         Imported::Unchanged => "is in force already, nothing changed",
     };
     show::line(format!("version {} {what}: {} units, {}", registry.version, registry.units.len(), counts.join(", ")));
-    if done == Imported::CalendarChanged {
-        let looking = Progress::through("looking which due dates move");
-        let affected = recounting::affected(&store, now).await?;
-        drop(looking);
-        show::line(match affected {
-            Some(requests) => format!(
-                "the working calendar changed: {requests} open requests get other due dates. A running process with the \
-                 role escalating counts them anew; `/readyz?verbose` says how far it is"
-            ),
-            // Somebody was faster.
-            None => "the working calendar changed: open due dates are counted anew already".to_owned(),
-        });
+    if let Some(requests) = affected {
+        show::line(format!(
+            "the working calendar changed: {requests} open requests get other due dates. A running process with the \
+             role escalating counts them anew; `/readyz?verbose` says how far it is"
+        ));
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ use xacminh_store::in_life::{self, FiredFor, InLife, Line, Page};
 use xacminh_store::outage::{self, Outage};
 use xacminh_store::recount::{self, Job};
 use xacminh_store::reference::{self, Reference};
-use xacminh_store::{PgConnection, Store, timer};
+use xacminh_store::{PgConnection, timer};
 
 use crate::abort_point::AbortPoint;
 use crate::core::{Core, LOOK_FOR_REFERENCE, climb_between};
@@ -303,26 +303,21 @@ impl Ground<'_> {
     }
 }
 
-/// How many requests have other due dates by the calendar in force; none when nothing is being counted anew.
-/// For whoever has just imported it.
-pub async fn affected(store: &Store, now: Timestamp) -> Result<Option<u64>, Error> {
-    let mut conn = store.conn().await?;
-    let Some(job) = recount::newest(&mut conn).await? else { return Ok(None) };
-    let (days, reference) = (recount::days(&mut conn, job).await?, reference::load(&mut conn).await?);
+/// How many requests have other due dates by the calendar in force; none when nothing is to be counted anew.
+/// For whoever imports one: in the transaction of the import nobody has begun yet.
+pub async fn affected(conn: &mut PgConnection, now: Timestamp) -> Result<Option<u64>, Error> {
+    let Some(job) = recount::newest(conn).await? else { return Ok(None) };
+    let (days, reference) = (recount::days(conn, job).await?, reference::load(conn).await?);
     let ground = Ground { reference: &reference, days: &days, outages: &[], now };
     let (mut after, mut count) = (None, 0);
     loop {
-        let page = in_life::page(&mut conn, after, BATCH).await?;
+        let page = in_life::page(conn, after, BATCH).await?;
         let Some(last) = page.last else { return Ok(Some(count)) };
         after = Some(last);
-        for request in page.requests.iter().filter(|r| is_due_touched(ground.touched(r))) {
+        for request in page.requests.iter().filter(|r| ground.touched(r).is_any()) {
             // What cannot be counted is told by whoever counts it.
             let moved = ground.recount(request, &[]).is_ok_and(|r| r.file_due.is_some() || r.reply.is_some());
             count += u64::from(moved);
         }
     }
-}
-
-fn is_due_touched(touched: domain::Touched) -> bool {
-    touched.file || touched.clock
 }
