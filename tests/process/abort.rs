@@ -263,7 +263,7 @@ async fn dead_while_due_dates_are_counted_anew() -> Result<()> {
 
     let running = product.start(&[]).await?;
     until(&mut database, moved, all).await;
-    until(&mut database, "select max(passes) from recounts", 1).await;
+    until(&mut database, "select max(passes)::bigint from recounts", 1).await;
     let events = "select count(*) from events where convert_from(body, 'UTF8') like '%\"recounted\"%'";
     assert_eq!(count(&mut database, events).await?, all, "each once");
     let ids: Vec<String> = sqlx::query_scalar("select request_id::text from requests").fetch_all(&mut database).await?;
