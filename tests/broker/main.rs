@@ -17,6 +17,7 @@ mod ledger;
 mod life;
 mod offices;
 mod reconcile;
+mod recounts;
 mod refusals;
 mod repeats;
 mod replay;

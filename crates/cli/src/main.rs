@@ -17,6 +17,7 @@ mod play;
 mod progress;
 mod readiness;
 mod reconcile;
+mod recounted;
 mod report;
 mod request;
 mod retention;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
+use xacminh_contract::ledger::Entry;
 use xacminh_contract::trace::TraceId;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
@@ -13,6 +14,7 @@ use xacminh_domain::request::Request as Domain;
 use xacminh_store::outage::{self, OnRecord, Outage};
 use xacminh_store::{PgConnection, Store, ledger, reference, retention};
 
+use crate::recounted::{Moved, moves};
 use crate::settings::Settings;
 use crate::{play, show, wiring, words};
 
@@ -211,6 +213,7 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
         return show::json(&json!({
             "request_id": found.request.id.to_string(), "trace_id": found.trace().to_string(),
             "state": found.request.state.as_str(), "hops": hops, "outages": outages,
+            "recounted": moves(&found.events).iter().map(Moved::json).collect::<Vec<_>>(),
         }));
     }
     show::line(format!(
@@ -261,8 +264,11 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
             if to.is_some() { "mất kết nối (outage)" } else { "còn mất kết nối (outage, still)" },
         ));
     }
+    for moved in moves(&found.events) {
+        moved.lines().iter().for_each(show::line);
+    }
     for event in &found.events {
-        if let xacminh_contract::ledger::Entry::RungFired { trigger, rung, target, .. } = &event.body.entry {
+        if let Entry::RungFired { trigger, rung, target, .. } = &event.body.entry {
             let target = target.as_ref().map_or_else(|| "người vận hành (operator)".to_owned(), |t| found.office(t.0));
             let (rung, trigger) = (words::rung(rung), words::trigger((*trigger).into()));
             show::line(format!("  {}  {rung}, {trigger}: {target}", show::instant(event.at)));

@@ -86,16 +86,48 @@ impl Chained {
             entry: Entry::from(event),
         }
         .to_bytes();
-        let prev = self.head;
         self.seq += 1;
-        let id = self.request.id.uuid();
-        self.head = chain::link(&prev, id.as_bytes(), self.seq, at.as_microsecond(), &body);
-        LedgerRow { request_id: id, seq: self.seq, at, prev, hash: self.head, body }
+        let row = LedgerRow::after(self.head, self.request.id, self.seq, at, body);
+        self.head = row.hash;
+        row
+    }
+}
+
+impl LedgerRow {
+    fn after(prev: Hash, id: RequestId, seq: u32, at: Timestamp, body: Vec<u8>) -> Self {
+        let request_id = id.uuid();
+        let hash = chain::link(&prev, request_id.as_bytes(), seq, at.as_microsecond(), &body);
+        Self { request_id, seq, at, prev, hash, body }
+    }
+
+    /// An act of the broker's own that is number `seq` of a chain which ends in `head`, for whoever knows
+    /// the end of the chain and needs no more of it; and the new end.
+    pub(crate) fn of_the_broker(id: RequestId, seq: u32, head: Hash, at: Timestamp, event: &Event) -> (Self, Hash) {
+        let body = Body {
+            v: 1,
+            by: None,
+            message_id: None,
+            client_at: None,
+            trace: None,
+            resubmits: None,
+            entry: Entry::from(event),
+        };
+        let row = Self::after(head, id, seq, at, body.to_bytes());
+        let head = row.hash;
+        (row, head)
+    }
+
+    pub(crate) fn request_id(&self) -> Uuid {
+        self.request_id
     }
 }
 
 /// Writes rows of the ledger.
 pub async fn append(tx: &mut PgConnection, rows: &[LedgerRow]) -> Result<(), Error> {
+    append_all(tx, &rows.iter().collect::<Vec<_>>()).await
+}
+
+pub(crate) async fn append_all(tx: &mut PgConnection, rows: &[&LedgerRow]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -281,11 +313,11 @@ fn body_of(body: &[u8]) -> Result<Body, Error> {
     Body::from_bytes(body).map_err(|e| Error::unreadable("a ledger row", e))
 }
 
-fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {
+pub(crate) fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {
     <[u8; 32]>::try_from(bytes).map(Hash::from).map_err(|e| Error::unreadable("a hash", e))
 }
 
-fn seq_of(seq: i32) -> u32 {
+pub(crate) fn seq_of(seq: i32) -> u32 {
     u32::try_from(seq).unwrap_or(0)
 }
 
