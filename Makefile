@@ -22,7 +22,7 @@ down: ## ends what the demo and the tests left running
 test: ## everything, on real servers that it starts itself
 	@deploy/test
 
-bench: ## lives a second beside a bare relay, on a quiet machine (OFFICES=600 PAIRS=3 SECONDS=20)
+bench: ## lives a second beside a bare relay, on a quiet machine, into bench/report.json; 45 minutes (OFFICES=600,32 PAIRS=5 SECONDS=60)
 	@deploy/bench $(BENCH_ARGS)
 
 bench-scale: ## small against a nation's million of open requests (OPEN=1000000 CLOSED=10000000 HERD=200000)

@@ -20,6 +20,7 @@ use xacminh_domain::id::{MessageId, OfficeId, RequestId};
 use xacminh_domain::office::OfficeKind;
 use xacminh_domain::unit::UnitCode;
 use xacminh_registry::Registry;
+use xacminh_services::recounting::{self, Pace};
 use xacminh_services::{Core, Metrics, answering, escalating, intake, measuring, relay};
 use xacminh_store::{Store, access, ledger, reference};
 use xacminh_testkit::{OfficeClient, OfficeLogin, PATIENCE, World, eventually};
@@ -92,17 +93,23 @@ impl Stage {
 
     /// Imports the registry with a change and starts anew on it, as after an operator's import.
     pub(crate) async fn import(&mut self, change: impl FnOnce(&mut Registry)) -> Result<()> {
+        self.stop().await?;
+        self.import_beside(change).await?;
+        self.start().await
+    }
+
+    /// Imports the registry with a change, whatever runs meanwhile.
+    pub(crate) async fn import_beside(&self, change: impl FnOnce(&mut Registry)) -> Result<()> {
         let mut changed = registry().clone();
         change(&mut changed);
         // Its own version and digest, as files of their own would have.
         let number: u64 = rand::rng().random();
         changed.version = format!("{}{number}", changed.version);
         changed.digest[..8].copy_from_slice(&number.to_be_bytes());
-        self.stop().await?;
         let mut tx = self.store.begin().await?;
         reference::import(&mut tx, &changed, Timestamp::now()).await?;
         tx.commit().await?;
-        self.start().await
+        Ok(())
     }
 
     /// Starts all roles, as a new process would.
@@ -124,6 +131,9 @@ impl Stage {
             let bus = Bus::connect(&self.world.bus_settings(), &bus_stop)?;
             bus.ready().await?;
             tasks.spawn(escalating::run(core.clone(), bus.clone(), LOOK, stop.clone()));
+            // Here nobody works on the reference data of before when an import is over.
+            let pace = Pace { settle: Duration::ZERO, ..Pace::every(LOOK) };
+            tasks.spawn(recounting::run(core.clone(), pace, stop.clone()));
             if copy == 0 {
                 tasks.spawn(intake::run(core.clone(), bus.clone(), stop.clone()));
                 tasks.spawn(answering::run(core.clone(), bus.clone(), stop.clone()));

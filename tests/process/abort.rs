@@ -10,12 +10,12 @@ use xacminh_services::AbortPoint;
 use xacminh_testkit::{OfficeClient, eventually};
 
 use crate::office::{DELIVER, Got, RECEIPT, form, message, send, submit, take};
-use crate::product::{Product, START};
+use crate::product::{Product, START, root};
 
 const THURSDAY: &str = "2026-11-19T08:00:00+07:00";
 const THE_DAY: &str = "2026-11-19";
 /// Offices of these tests, a ward and a home for each, with a unit that they serve.
-const WARDS: [(&str, &str); 12] = [
+const WARDS: [(&str, &str); 14] = [
     ("vpy3356l", "26620"),
     ("vpy45bs3", "15199"),
     ("vpy5exzu", "13093"),
@@ -28,6 +28,8 @@ const WARDS: [(&str, &str); 12] = [
     ("vpy7pus5", "05482"),
     ("vpy7vm5f", "17641"),
     ("vpy7vnwm", "25666"),
+    ("vpz36bsm", "03162"),
+    ("vpzezn5b", "03316"),
 ];
 const SIGABRT: i32 = 6;
 const REQUESTS: u32 = 25;
@@ -227,4 +229,55 @@ async fn dead_while_rungs_fire() -> Result<()> {
 #[tokio::test]
 async fn dead_while_digests_are_made() -> Result<()> {
     a_ladder_with_a_death("abort6", AbortPoint::BeforeDigest, WARDS[10].0, WARDS[11].0, WARDS[11].1).await
+}
+
+/// A day off comes late, and the process dies while it counts the due dates anew.
+#[tokio::test]
+async fn dead_while_due_dates_are_counted_anew() -> Result<()> {
+    let (ward, (home, unit)) = (WARDS[12].0, WARDS[13]);
+    let product = Product::new("abort7", Some(THURSDAY), &[ward, home]).await?;
+    let mut database = PgConnection::connect(&product.world.pg_url()).await?;
+    let mut ward = product.office(ward).await?;
+    let running = product.start(&[]).await?;
+    for number in 0..REQUESTS {
+        let message = submit(&ward, product.now(), &form(number, THE_DAY, unit))?;
+        send(&mut ward, &message).await?;
+    }
+    let all = i64::from(REQUESTS);
+    until(&mut database, "select count(*) from requests where state = 'sent'", all).await;
+    running.stop().await?;
+
+    let running = doomed(&product, AbortPoint::BeforeRecounted).await?;
+    let data = product.file("data");
+    let copied = tokio::process::Command::new("cp").arg("-r").arg(root().join("data")).arg(&data).status().await?;
+    ensure!(copied.success(), "copying the data");
+    let year = data.join("calendar/vn-2026.csv");
+    let days = std::fs::read_to_string(&year)? + "2026-11-23,compensatory_rest,Nghỉ hoán đổi,official\n";
+    std::fs::write(&year, days)?;
+    std::fs::write(data.join("VERSION"), "2026-11-27.1\n")?;
+    let said = product.run_with(&["import"], &[("XACMINH_DATA_DIR", &data.display().to_string())]).await?;
+    ensure!(said.contains(&format!("{all} open requests get other due dates")), "{said}");
+    dies(running).await?;
+    let moved = "select count(*) from requests where file_due_on = '2026-11-26'";
+    assert_eq!(count(&mut database, moved).await?, 0, "what was not committed did not happen");
+
+    let running = product.start(&[]).await?;
+    until(&mut database, moved, all).await;
+    until(&mut database, "select max(passes)::bigint from recounts", 1).await;
+    let events = "select count(*) from events where convert_from(body, 'UTF8') like '%\"recounted\"%'";
+    assert_eq!(count(&mut database, events).await?, all, "each once");
+    let ids: Vec<String> = sqlx::query_scalar("select request_id::text from requests").fetch_all(&mut database).await?;
+    for id in &ids {
+        product.run(&["request", "verify", id]).await?;
+    }
+    let traced = product.run(&["request", "trace", &ids[0]]).await?;
+    ensure!(traced.contains("25/11/2026 → 26/11/2026"), "{traced}");
+    let (_, page) = running.page("/readyz?verbose").await?;
+    ensure!(
+        page.contains(&format!("[+] due dates: {all} requests were counted anew on version 2026-11-27.1")),
+        "{page}"
+    );
+    running.stop().await?;
+    database.close().await?;
+    product.close().await
 }

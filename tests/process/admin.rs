@@ -126,7 +126,7 @@ async fn it_waits_for_postgresql_says_for_what_and_begins_when_it_comes() -> Res
     .await;
     for part in ["postgresql", "rabbitmq publish", "rabbitmq consume", "rabbitmq blocked", "reference data", "shards"]
         .into_iter()
-        .chain(["outbox", "partitions", "work queues"])
+        .chain(["outbox", "partitions", "due dates", "work queues"])
     {
         ensure!(text.contains(&format!("[+] {part}: ")), "{part} is not well: {text}");
     }

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! What it leaves out is what the product is for; what it does, it does as well as it can be done.
+//!
+//! Plain, it is the same relay with four messages a life: submit, deliver, answer, answer.deliver.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -26,6 +28,7 @@ use uuid::Uuid;
 use xacminh_contract::envelope::{ANSWER_DELIVER, RECEIPT, REQUEST_DELIVER};
 use xacminh_contract::names::{INBOX_PREFIX, QUEUE_ANSWERING, QUEUE_INTAKE};
 
+use crate::offices::RECEIPT_OF_NOTHING;
 use crate::pipe::{Acks, Inlet, Out, Outlet, connect};
 
 /// How many batches of a queue wait for their confirms at once.
@@ -51,15 +54,19 @@ pub(crate) struct Floor {
     /// A file of lines `unit,office`.
     #[arg(long)]
     homes: PathBuf,
-    /// How long receipts, delivered requests and delivered answers shall be, in bytes.
+    /// How long receipts for one command, delivered requests and delivered answers shall be, in bytes.
     #[arg(long, num_args = 3)]
     sizes: Vec<usize>,
+    /// Give no receipts.
+    #[arg(long)]
+    plain: bool,
 }
 
 struct Relay {
     pool: PgPool,
     homes: HashMap<String, String>,
     sizes: [usize; 3],
+    plain: bool,
 }
 
 /// A batch that is stored: what follows from it, and up to where it goes.
@@ -73,7 +80,7 @@ pub(crate) async fn run(args: &Floor) -> Result<()> {
     let homes = homes.lines().filter_map(|l| l.split_once(',')).map(|(u, o)| (u.to_owned(), o.to_owned())).collect();
     let &[receipt, deliver, answer] = args.sizes.as_slice() else { bail!("three sizes") };
     let pool = PgPoolOptions::new().max_connections(4).test_before_acquire(false).connect(&args.pg_url).await?;
-    let relay = Relay { pool, homes, sizes: [receipt, deliver, answer] };
+    let relay = Relay { pool, homes, sizes: [receipt, deliver, answer], plain: args.plain };
     let consuming = connect(&args.amqp_url, "floor consume").await?;
     let publishing = connect(&args.amqp_url, "floor publish").await?;
     let (intake, answering) =
@@ -132,7 +139,7 @@ struct About<'a> {
 }
 
 impl Relay {
-    /// A row each; a receipt for W and the request for H.
+    /// A row each; the request for H, and a receipt for W.
     async fn submits(&self, batch: &[Delivery]) -> Result<Vec<Out>> {
         let (mut ids, mut wards, mut homes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut out, mut receipts) = (Vec::with_capacity(2 * batch.len()), Receipts::default());
@@ -153,7 +160,9 @@ impl Relay {
                 time: now.clone(),
                 body: filled(body, self.sizes[1]),
             });
-            receipts.add(ward, id, id, &now, self.sizes[0]);
+            if !self.plain {
+                receipts.add(ward, id, id, &now, self.sizes[0]);
+            }
             ids.push(id);
             wards.push(ward);
             homes.push(home.as_str());
@@ -171,7 +180,7 @@ impl Relay {
         Ok(out)
     }
 
-    /// The row's state; for an answer a receipt for H and the answer for W.
+    /// The row's state; of an answer the answer for W, and a receipt for H.
     async fn others(&self, batch: &[Delivery]) -> Result<Vec<Out>> {
         let now = Timestamp::now().to_string();
         let mut states: HashMap<Uuid, i16> = HashMap::with_capacity(batch.len());
@@ -183,8 +192,10 @@ impl Relay {
                 "xacminh.request.received.v1" => 2,
                 "xacminh.request.opened.v1" => 3,
                 "xacminh.answer.give.v1" => {
-                    let command: Uuid = word(delivery.properties.message_id())?.parse()?;
-                    receipts.add(word(delivery.properties.user_id())?, command, request_id, &now, self.sizes[0]);
+                    if !self.plain {
+                        let command: Uuid = word(delivery.properties.message_id())?.parse()?;
+                        receipts.add(word(delivery.properties.user_id())?, command, request_id, &now, self.sizes[0]);
+                    }
                     answered.push((request_id, &delivery.data));
                     4
                 }
@@ -196,11 +207,14 @@ impl Relay {
         }
         let (ids, states): (Vec<Uuid>, Vec<i16>) = states.into_iter().unzip();
         let rows = sqlx::query(
-            "update lives l set state = greatest(l.state, n.s) from unnest($1::uuid[], $2::smallint[]) as n (i, s)
+            // The limit has PostgreSQL look for each by its key, as the product does in its `request::update`.
+            "update lives l set state = greatest(l.state, n.s)
+             from (select * from unnest($1::uuid[], $2::smallint[]) as n (i, s) limit $3) n
              where l.request_id = n.i returning l.request_id, l.requester",
         )
-        .bind(ids)
+        .bind(&ids)
         .bind(states)
+        .bind(i64::try_from(ids.len())?)
         .fetch_all(&self.pool)
         .await?;
         let wards: HashMap<Uuid, &str> =
@@ -233,7 +247,7 @@ impl<'d> Receipts<'d> {
         let item = format!(
             "{{\"message_id\":\"{command}\",\"request_id\":\"{about}\",\"outcome\":\"accepted\",\"at\":\"{now}\"}}"
         );
-        let item = filled(item.into_bytes(), size.saturating_sub(r#"{"items":[]}"#.len()));
+        let item = filled(item.into_bytes(), size.saturating_sub(RECEIPT_OF_NOTHING.len()));
         let (_, items) = self.0.entry(office).or_insert_with(|| (about, Vec::new()));
         if !items.is_empty() {
             items.push(b',');

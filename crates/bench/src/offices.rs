@@ -1,29 +1,23 @@
-//! The offices: each a ward that asks the others and a home that answers at once, with a login and a
-//! connection of its own. A closed loop: when a life is over, its ward begins the next.
+//! An office: a ward that asks the others and a home that answers at once, with a login and a
+//! connection of its own. In a closed loop its ward begins the next life when one is over; by the clock it
+//! begins one when it is time, however many are under way.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use jiff::Timestamp;
 use jiff::tz::offset;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER};
-use xacminh_demo::line::{Address, Line, Message, Sheet, Word};
+use xacminh_demo::line::{Line, Message, Sheet, Word};
 use xacminh_domain::id::OfficeId;
 use xacminh_testkit::people::{Person, person};
 
-use crate::report::Run;
-
-/// How many offices connect at a time.
-const AT_A_TIME: usize = 32;
-/// How long the lives that are under way at the end may take to come to theirs.
-const LAST_LIVES: Duration = Duration::from_secs(60);
+use crate::load::{ANSWER, Figures, SUBMIT};
 
 /// An office and the unit that it serves.
 #[derive(Debug, Clone)]
@@ -34,151 +28,102 @@ pub(crate) struct Place {
     pub(crate) unit: String,
 }
 
-/// What all offices count together.
-#[derive(Default)]
-pub(crate) struct Figures {
-    lives: AtomicU64,
-    under_way: AtomicU64,
-    messages: AtomicU64,
-    /// How many messages of each kind came, and of how many bytes.
-    came: [(AtomicU64, AtomicU64); KINDS.len()],
-    measuring: AtomicBool,
-    durations: Mutex<Vec<Duration>>,
-    over: Notify,
-}
+/// What a receipt is without its items.
+pub(crate) const RECEIPT_OF_NOTHING: &str = r#"{"items":[]}"#;
 
 /// What comes to offices in a life.
 pub(crate) const KINDS: [&str; 3] = [RECEIPT, REQUEST_DELIVER, ANSWER_DELIVER];
 
-impl Figures {
-    fn durations(&self) -> MutexGuard<'_, Vec<Duration>> {
-        self.durations.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The mean size of the messages that came, by [`KINDS`].
-    pub(crate) fn sizes(&self) -> [u64; KINDS.len()] {
-        std::array::from_fn(|kind| {
-            let (count, bytes) = &self.came[kind];
-            bytes.load(Ordering::Relaxed) / count.load(Ordering::Relaxed).max(1)
-        })
-    }
+/// Of what messages a life is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Submit, receipt, deliver, received, opened, answer, receipt, answer.deliver, read. Over when RabbitMQ
+    /// has the last one.
+    Whole,
+    /// Submit, deliver, answer, answer.deliver: a round trip over a plain relay. Over when the last one came.
+    Bare,
 }
 
-/// Lets these offices live, warms up, and measures.
-pub(crate) async fn live(
-    addresses: Vec<(Place, Address)>,
-    window: usize,
-    warm_up: Duration,
-    measured: Duration,
-) -> Result<(Run, [u64; KINDS.len()])> {
-    let figures = Arc::new(Figures::default());
-    let places: Arc<[Place]> = addresses.iter().map(|(place, _)| place.clone()).collect();
-    let lines = connect(addresses).await?;
-    let (enough, end) = (CancellationToken::new(), CancellationToken::new());
-    let mut offices = JoinSet::new();
-    let count = lines.len();
-    for (number, line) in lines {
-        // The window is shared out evenly; what is left over goes to the first ones.
-        let share = window / count + usize::from(number < window % count);
-        let office = Office::new(number, places.clone(), line, figures.clone(), enough.clone());
-        let end = end.clone();
-        offices.spawn(async move { office.work(share, end).await });
-    }
-    let run = tokio::select! {
-        run = measure(&figures, warm_up, measured) => run,
-        ended = offices.join_next() => bail!("an office ended in the middle: {ended:?}"),
-    };
-    enough.cancel();
-    let last = async {
-        while figures.under_way.load(Ordering::Acquire) > 0 {
-            figures.over.notified().await;
+/// When lives begin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Pace {
+    /// So many are under way, shared out over the offices: the next begins when one is over.
+    Window(usize),
+    /// So many begin a second, evenly, whatever becomes of them.
+    Clock {
+        /// All offices together.
+        lives_per_second: f64,
+    },
+}
+
+/// A pace, as it is one office's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rhythm {
+    /// How many lives it begins at once, each followed by another.
+    at_once: usize,
+    /// When it begins one by the clock, and how long until the next.
+    then: Option<(Instant, Duration)>,
+}
+
+impl Rhythm {
+    /// That of office `number` of `count`, which begin together.
+    pub(crate) fn of(pace: Pace, number: usize, count: usize, begin: Instant) -> Self {
+        match pace {
+            // What is left over goes to the first ones.
+            Pace::Window(window) => Self { at_once: window / count + usize::from(number < window % count), then: None },
+            Pace::Clock { lives_per_second } => {
+                let every = |nth: usize| {
+                    Duration::from_secs_f64(u32::try_from(nth).map_or(f64::MAX, f64::from) / lives_per_second)
+                };
+                Self { at_once: 0, then: Some((begin + every(number), every(count))) }
+            }
         }
-    };
-    tokio::select! {
-        () = last => {}
-        ended = offices.join_next() => bail!("an office ended before its lives: {ended:?}"),
-        () = tokio::time::sleep(LAST_LIVES) => bail!(
-            "{} lives did not come to their end", figures.under_way.load(Ordering::Relaxed)
-        ),
-    }
-    end.cancel();
-    while let Some(ended) = offices.join_next().await {
-        ended??;
-    }
-    Ok((run, figures.sizes()))
-}
-
-async fn measure(figures: &Figures, warm_up: Duration, measured: Duration) -> Run {
-    tokio::time::sleep(warm_up).await;
-    let seen = || (figures.lives.load(Ordering::Relaxed), figures.messages.load(Ordering::Relaxed));
-    let (begun, (lives_before, messages_before)) = (Instant::now(), seen());
-    figures.measuring.store(true, Ordering::Relaxed);
-    tokio::time::sleep(measured).await;
-    figures.measuring.store(false, Ordering::Relaxed);
-    let ((lives, messages), seconds) = (seen(), begun.elapsed().as_secs_f64());
-    let lives = lives - lives_before;
-    let mut durations = std::mem::take(&mut *figures.durations());
-    durations.sort_unstable();
-    Run {
-        lives_per_second: real(lives) / seconds,
-        lives,
-        life_p50_ms: percentile(&durations, 50),
-        life_p99_ms: percentile(&durations, 99),
-        messages_per_life: real(messages - messages_before) / real(lives.max(1)),
     }
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
-    sorted.get(sorted.len() * percent / 100).map_or(0.0, |d| d.as_secs_f64() * 1_000.0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn real(n: u64) -> f64 {
-    n as f64
-}
-
-async fn connect(addresses: Vec<(Place, Address)>) -> Result<Vec<(usize, Line)>> {
-    let (mut opening, mut lines) = (JoinSet::new(), Vec::new());
-    for (number, (place, address)) in addresses.into_iter().enumerate() {
-        if opening.len() == AT_A_TIME
-            && let Some(line) = opening.join_next().await
-        {
-            lines.push(line??);
-        }
-        opening.spawn(async move {
-            let line = Line::open(&address).await.with_context(|| format!("{} does not get through", place.office))?;
-            anyhow::Ok((number, line))
-        });
-    }
-    while let Some(line) = opening.join_next().await {
-        lines.push(line??);
-    }
-    Ok(lines)
-}
-
-struct Office {
+pub(crate) struct Office {
     number: usize,
     places: Arc<[Place]>,
     line: Line,
     figures: Arc<Figures>,
     enough: CancellationToken,
+    /// Of what its lives are made.
+    life: Life,
+    /// One that is over is followed by another.
+    follows: bool,
     /// How many lives it has begun: which home comes next.
     begun: usize,
     /// Its own requests, and since when.
-    asked: BTreeMap<String, Instant>,
+    asked: BTreeMap<String, std::time::Instant>,
     /// Readings that RabbitMQ has not confirmed, by delivery tag.
-    reading: BTreeMap<u64, Instant>,
+    reading: BTreeMap<u64, std::time::Instant>,
 }
 
 impl Office {
-    fn new(number: usize, places: Arc<[Place]>, line: Line, figures: Arc<Figures>, enough: CancellationToken) -> Self {
-        Self { number, places, line, figures, enough, begun: 0, asked: BTreeMap::new(), reading: BTreeMap::new() }
+    pub(crate) fn new(
+        number: usize,
+        places: Arc<[Place]>,
+        line: Line,
+        figures: Arc<Figures>,
+        enough: CancellationToken,
+    ) -> Self {
+        let (asked, reading) = (BTreeMap::new(), BTreeMap::new());
+        Self { number, places, line, figures, enough, life: Life::Whole, follows: true, begun: 0, asked, reading }
     }
 
-    async fn work(mut self, share: usize, end: CancellationToken) -> Result<()> {
-        for _ in 0..share {
+    /// Lives until the end; begins no life any more when it is enough.
+    pub(crate) async fn work(mut self, life: Life, rhythm: Rhythm, end: CancellationToken) -> Result<()> {
+        (self.life, self.follows) = (life, rhythm.then.is_none());
+        for _ in 0..rhythm.at_once {
             self.begin().await?;
         }
+        let mut clock = rhythm.then.map(|(first, every)| {
+            let mut clock = interval_at(first, every);
+            // Who is late makes up for it, or the load would follow the broker.
+            clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+            clock
+        });
+        let enough = self.enough.clone();
         loop {
             tokio::select! {
                 () = end.cancelled() => {
@@ -192,6 +137,7 @@ impl Office {
                 message = self.line.inbox.recv() => {
                     self.take(message.context("the inbox is gone")?).await?;
                 }
+                () = next(&mut clock), if !enough.is_cancelled() => self.begin().await?,
             }
         }
     }
@@ -203,8 +149,9 @@ impl Office {
         self.begun += 1;
         let body = form(self.number, self.begun, &home.unit);
         let id = Uuid::now_v7().to_string();
-        self.asked.insert(id.clone(), Instant::now());
-        self.figures.under_way.fetch_add(1, Ordering::AcqRel);
+        self.asked.insert(id.clone(), std::time::Instant::now());
+        self.figures.begun();
+        self.figures.leaves(SUBMIT, &id);
         self.say(CommandType::RequestSubmit, "submit.normal", Some(id), None, body).await.map(drop)
     }
 
@@ -216,7 +163,7 @@ impl Office {
         about: Option<&str>,
         body: String,
     ) -> Result<u64> {
-        self.figures.messages.fetch_add(1, Ordering::Relaxed);
+        self.figures.message();
         let sheet = Sheet {
             message_type: of.wire(),
             routing_key: key.to_owned(),
@@ -235,28 +182,37 @@ impl Office {
         };
         let of = properties.message_type().map_or("", String::as_str);
         let body = message.content.unwrap_or_default();
-        self.figures.messages.fetch_add(1, Ordering::Relaxed);
-        if let Some(kind) = KINDS.iter().position(|kind| *kind == of) {
-            let (count, bytes) = &self.figures.came[kind];
-            count.fetch_add(1, Ordering::Relaxed);
-            bytes.fetch_add(u64::try_from(body.len())?, Ordering::Relaxed);
-        }
+        let (parts, bytes) = if of == RECEIPT { each_alone(&body) } else { (1, body.len()) };
+        self.figures.came(of, parts, bytes);
         let about = properties.correlation_id().map_or("", String::as_str);
         match of {
-            RECEIPT => ensure!(!body.windows(9).any(|w| w == b"\"refused\""), "refused: {}", text(&body)),
+            RECEIPT if self.life == Life::Whole => {
+                ensure!(!body.windows(9).any(|w| w == b"\"refused\""), "refused: {}", text(&body));
+            }
             REQUEST_DELIVER => {
-                let request = format!("{{\"request_id\":\"{about}\"}}");
-                self.say(CommandType::RequestReceived, "request.received", None, Some(about), request.clone()).await?;
-                self.say(CommandType::RequestOpened, "request.opened", None, Some(about), request).await?;
+                self.figures.arrives(SUBMIT, about);
+                if self.life == Life::Whole {
+                    let request = format!("{{\"request_id\":\"{about}\"}}");
+                    self.say(CommandType::RequestReceived, "request.received", None, Some(about), request.clone())
+                        .await?;
+                    self.say(CommandType::RequestOpened, "request.opened", None, Some(about), request).await?;
+                }
                 let answer = format!("{{\"request_id\":\"{about}\",\"code\":\"A01\",\"answered_by\":\"cb-017\"}}");
+                self.figures.leaves(ANSWER, about);
                 self.say(CommandType::AnswerGive, "answer.give", None, Some(about), answer).await?;
             }
             ANSWER_DELIVER => {
+                self.figures.arrives(ANSWER, about);
                 let since =
                     self.asked.remove(about).with_context(|| format!("an answer to {about}, not asked here"))?;
-                let request = format!("{{\"request_id\":\"{about}\"}}");
-                let tag = self.say(CommandType::AnswerRead, "answer.read", None, Some(about), request).await?;
-                self.reading.insert(tag, since);
+                match self.life {
+                    Life::Whole => {
+                        let request = format!("{{\"request_id\":\"{about}\"}}");
+                        let tag = self.say(CommandType::AnswerRead, "answer.read", None, Some(about), request).await?;
+                        self.reading.insert(tag, since);
+                    }
+                    Life::Bare => self.over(since).await?,
+                }
             }
             // Rungs of requests that nobody here asked may fire meanwhile.
             NOTICE => {}
@@ -267,25 +223,42 @@ impl Office {
 
     /// RabbitMQ has what was said; where that was the reading, a life is over.
     async fn confirmed(&mut self, tag: u64, multiple: bool) -> Result<()> {
-        let over: Vec<Instant> = if multiple {
+        let over: Vec<std::time::Instant> = if multiple {
             let rest = self.reading.split_off(&(tag + 1));
             std::mem::replace(&mut self.reading, rest).into_values().collect()
         } else {
             self.reading.remove(&tag).into_iter().collect()
         };
         for since in over {
-            self.figures.lives.fetch_add(1, Ordering::Relaxed);
-            if self.figures.measuring.load(Ordering::Relaxed) {
-                self.figures.durations().push(since.elapsed());
-            }
-            if !self.enough.is_cancelled() {
-                self.begin().await?;
-            }
-            self.figures.under_way.fetch_sub(1, Ordering::AcqRel);
-            self.figures.over.notify_one();
+            self.over(since).await?;
         }
         Ok(())
     }
+
+    /// A life is over; in a closed loop the next begins.
+    async fn over(&mut self, since: std::time::Instant) -> Result<()> {
+        self.figures.over(since);
+        if self.follows && !self.enough.is_cancelled() {
+            self.begin().await?;
+        }
+        self.figures.gone();
+        Ok(())
+    }
+}
+
+/// When the clock says so; never without one.
+async fn next(clock: &mut Option<tokio::time::Interval>) {
+    match clock {
+        Some(clock) => drop(clock.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// How many commands a receipt is for, and how long receipts would be if each of them had its own.
+fn each_alone(body: &[u8]) -> (usize, usize) {
+    let items = body.windows(9).filter(|w| *w == b"\"outcome\"").count().max(1);
+    // All but the first share the wrapping, and have a comma instead.
+    (items, body.len() + (items - 1) * (RECEIPT_OF_NOTHING.len() - 1))
 }
 
 /// A submit that is right, about somebody who does not exist.
@@ -323,10 +296,28 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_are_of_what_is_there() {
-        let ms: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        assert!((percentile(&ms, 50) - 51.0).abs() < 1e-9);
-        assert!((percentile(&ms, 99) - 100.0).abs() < 1e-9);
-        assert!(percentile(&[], 99).abs() < 1e-9);
+    fn a_receipt_for_several_is_as_long_as_several() {
+        let item = r#"{"message_id":"a","outcome":"accepted"}"#;
+        let (one, three) = (format!(r#"{{"items":[{item}]}}"#), format!(r#"{{"items":[{item},{item},{item}]}}"#));
+        assert_eq!(each_alone(one.as_bytes()), (1, one.len()));
+        assert_eq!(each_alone(three.as_bytes()), (3, 3 * one.len()));
+    }
+
+    #[test]
+    fn a_window_is_shared_out_whole() {
+        for (window, count) in [(1_200, 600), (1_201, 32), (5, 32)] {
+            let begin = Instant::now();
+            let shares = (0..count).map(|number| Rhythm::of(Pace::Window(window), number, count, begin).at_once);
+            assert_eq!(shares.sum::<usize>(), window);
+        }
+    }
+
+    #[tokio::test]
+    async fn by_the_clock_offices_begin_one_after_the_other() {
+        let begin = Instant::now();
+        let first = Rhythm::of(Pace::Clock { lives_per_second: 100.0 }, 0, 20, begin);
+        let last = Rhythm::of(Pace::Clock { lives_per_second: 100.0 }, 19, 20, begin);
+        assert_eq!((first.at_once, first.then), (0, Some((begin, Duration::from_millis(200)))));
+        assert_eq!(last.then, Some((begin + Duration::from_millis(190), Duration::from_millis(200))));
     }
 }

@@ -18,11 +18,13 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME};
 
-/// How many messages share a statement.
-const BATCH: usize = 200;
+/// How many messages share a statement at most. The more, the more receipts share a message: with 200 it was
+/// 7.8 messages a life at 32 offices and 2,030 lives a second, with 1,000 it was 7.4 and 2,310 (runs of 10 s).
+const BATCH: usize = 1_000;
 /// How many batches RabbitMQ sends ahead.
 const AHEAD: usize = 4;
-/// How long the first message of a batch waits for company.
+/// How long the first message of a batch waits for company. Longer (8, 10 ms) gave nothing: under load there is
+/// company.
 const LINGER: Duration = Duration::from_millis(2);
 /// Over how many channels inboxes are spread.
 const CHANNELS: usize = 8;

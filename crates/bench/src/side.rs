@@ -1,4 +1,4 @@
-//! What is set up for each of the two sides: a database, a virtual host with the same logins and
+//! What is set up for the product and for the relays: a database, a virtual host with the same logins and
 //! inboxes, and the process to measure.
 
 use std::fs::{self, DirBuilder};
@@ -18,10 +18,40 @@ use xacminh_registry::Registry;
 use xacminh_testkit::{ChildProcess, World};
 
 use crate::floor;
-use crate::offices::{KINDS, Place};
+use crate::offices::{KINDS, Life, Place};
 
 /// How long a process may take to get ready or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Side {
+    /// `xacminh run`.
+    Product,
+    /// The bare relay of the same messages.
+    Floor,
+    /// The same relay with four messages a life. It has the floor's database and virtual host.
+    Plain,
+}
+
+impl Side {
+    /// As people read it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Floor => "floor",
+            Self::Plain => "plain relay",
+        }
+    }
+
+    /// Of what its lives are made.
+    pub(crate) fn life(self) -> Life {
+        match self {
+            Self::Product | Self::Floor => Life::Whole,
+            Self::Plain => Life::Bare,
+        }
+    }
+}
 
 /// Both, with the offices that live on them.
 pub(crate) struct Sides {
@@ -142,18 +172,45 @@ impl Sides {
 
     /// Starts the floor, with messages of these sizes, and waits until it is ready.
     pub(crate) async fn start_floor(&self, sizes: [u64; KINDS.len()]) -> Result<ChildProcess> {
+        self.start_relay(sizes, &[]).await
+    }
+
+    async fn start_relay(&self, sizes: [u64; KINDS.len()], more: &[&str]) -> Result<ChildProcess> {
         let (pg, amqp, homes) = (self.floor.pg_url(), self.floor.amqp_url(), self.homes().display().to_string());
         let sizes = sizes.map(|size| size.to_string());
         let args = ["floor", "--homes", &homes, "--sizes", &sizes[0], &sizes[1], &sizes[2]];
         let env = [("XACMINH_BENCH_PG_URL", pg.as_str()), ("XACMINH_BENCH_AMQP_URL", amqp.as_str())];
-        let mut child = ChildProcess::spawn(beside("xacminh-bench")?, args, &env)?;
+        let mut child = ChildProcess::spawn(beside("xacminh-bench")?, args.iter().chain(more), &env)?;
         child.wait_for_line(floor::READY, PATIENCE).await?;
         Ok(child)
     }
 
-    /// How many lives the product has on record that came to their end.
-    pub(crate) async fn read(&self) -> Result<i64> {
-        self.product.number("select count(*) from requests where state = 'read'").await
+    /// Starts one of them. Relays need to know how long the product's messages are.
+    pub(crate) async fn start(&self, side: Side, sizes: Option<[u64; KINDS.len()]>) -> Result<ChildProcess> {
+        let sizes = sizes.context("the product is measured first: it tells how long messages are");
+        match side {
+            Side::Product => self.start_product().await,
+            Side::Floor => self.start_floor(sizes?).await,
+            Side::Plain => self.start_relay(sizes?, &["--plain"]).await,
+        }
+    }
+
+    /// Where it works.
+    pub(crate) fn world(&self, side: Side) -> &World {
+        match side {
+            Side::Product => &self.product,
+            Side::Floor | Side::Plain => &self.floor,
+        }
+    }
+
+    /// How many lives it has on record that came to their end.
+    pub(crate) async fn over(&self, side: Side) -> Result<i64> {
+        let question = match side {
+            Side::Product => "select count(*) from requests where state = 'read'",
+            Side::Floor => "select count(*) from lives where state = 5",
+            Side::Plain => "select count(*) from lives where state = 4",
+        };
+        self.world(side).number(question).await
     }
 
     /// Takes both away.

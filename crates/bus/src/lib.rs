@@ -33,6 +33,7 @@ mod size;
 mod state;
 mod supervisor;
 mod topology;
+mod traffic;
 
 pub use access::{HANDSHAKE_LIMIT, Management, QueueTotals};
 pub use batch::Batch;
@@ -48,6 +49,7 @@ pub use publisher::{Outcome, Outgoing, Publisher};
 pub use sight::{Binding, Exchange, Expiring, Limits, Login, Node, Queue, Rights, Sight};
 pub use state::{BusState, LineState, Outage};
 pub use topology::{BINDINGS, EXCHANGES, WORK_QUEUES};
+pub use traffic::MessageCounts;
 
 /// What a log filter must contain for as long as the process uses this crate: lapin writes a
 /// returned message into the log with its whole body, and bodies are about people.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use xacminh_bus::{Batch, BatchConsumer, Bus, BusSettings, ConsumerSettings, Error, InboxSight, Outcome, Outgoing};
+use xacminh_bus::{
+    Batch, BatchConsumer, Bus, BusSettings, ConsumerSettings, Error, InboxSight, MessageCounts, Outcome, Outgoing,
+};
 use xacminh_contract::names;
 use xacminh_testkit::{PATIENCE, World, eventually};
 
@@ -121,6 +123,42 @@ async fn one_is_settled_and_the_rest_comes_again() -> anyhow::Result<()> {
     for batch in batches {
         batch.ack_all().await?;
     }
+    world.close().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_counts_all_that_went_through() -> anyhow::Result<()> {
+    let world = World::new("counting").await?;
+    assert_eq!(world.manage(|m| m.message_counts()).await?, MessageCounts::default());
+    let bus = bus(&world).await?;
+    let mut messages: Vec<_> = (0..700).map(|n| message("answer.give", n)).collect();
+    // To an inbox that is not there.
+    messages.extend((0..3).map(|n| Outgoing {
+        exchange: String::new(),
+        routing_key: "xacminh.office.vpnobody".to_owned(),
+        ..message("", n)
+    }));
+    bus.publisher().publish_all(messages).await;
+    let mut settings = ConsumerSettings::new(names::QUEUE_ANSWERING, 100);
+    settings.linger = Duration::from_secs(5);
+    let mut consumer = bus.consumer(settings, CancellationToken::new());
+    // One batch comes twice.
+    next(&mut consumer).await.release().await?;
+    let mut left = 700;
+    while left > 0 {
+        let batch = next(&mut consumer).await;
+        left -= batch.len();
+        batch.ack_all().await?;
+    }
+    // Counts are handed in every five seconds: all of them come, and none is lost.
+    let counts = eventually("counts at rest", PATIENCE, async || {
+        let counts = world.manage(|m| m.message_counts()).await.ok()?;
+        (counts.acknowledged == 700 && counts.are_at_rest()).then_some(counts)
+    })
+    .await;
+    assert_eq!((counts.published, counts.returned, counts.dropped), (703, 3, 0));
+    assert_eq!(counts.delivered, 700 + counts.redelivered);
+    assert!(counts.redelivered >= 100, "{counts:?}");
     world.close().await
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
+use xacminh_services::recounting;
 use xacminh_store::reference::{self, Imported};
 use xacminh_trust::key::MasterKey;
 
@@ -26,16 +27,27 @@ pub(crate) async fn import(settings: &Settings) -> Result<()> {
     let store = wiring::store(settings)?;
     let mut tx = store.begin().await?;
     let writing = Progress::through("putting them in force");
-    let done = reference::import(&mut tx, &registry, wiring::clock(settings)?.now()).await?;
+    let now = wiring::clock(settings)?.now();
+    let done = reference::import(&mut tx, &registry, now).await?;
+    let affected = match done {
+        Imported::CalendarChanged => recounting::affected(&mut tx, now).await?,
+        Imported::Replaced | Imported::Unchanged => None,
+    };
     tx.commit().await?;
     drop(writing);
     let counts = reference::counts(&mut *store.conn().await?).await?;
     let counts: Vec<String> = counts.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let what = match done {
-        Imported::Replaced => "is in force now",
+        Imported::Replaced | Imported::CalendarChanged => "is in force now",
         Imported::Unchanged => "is in force already, nothing changed",
     };
     show::line(format!("version {} {what}: {} units, {}", registry.version, registry.units.len(), counts.join(", ")));
+    if let Some(requests) = affected {
+        show::line(format!(
+            "the working calendar changed: {requests} open requests get other due dates. A running process with the \
+             role escalating counts them anew; `/readyz?verbose` says how far it is"
+        ));
+    }
     Ok(())
 }
 

@@ -17,8 +17,10 @@ mod play;
 mod progress;
 mod readiness;
 mod reconcile;
+mod recounted;
 mod report;
 mod request;
+mod retention;
 mod settings;
 mod show;
 mod systemd;
@@ -101,6 +103,9 @@ enum Command {
     /// Messages that could not be taken.
     #[command(subcommand)]
     Parked(parked::Parked),
+    /// Months whose requests have ended, and letting them leave for the archive.
+    #[command(subcommand)]
+    Retention(retention::Retention),
 }
 
 fn main() -> ExitCode {
@@ -164,5 +169,6 @@ async fn dispatch(settings: &Settings, command: Command) -> Result<()> {
         Command::Inbox(args) => play::inbox(settings, &args).await,
         Command::Answer(args) => play::answer(settings, &args).await,
         Command::Parked(command) => parked::parked(settings, &command).await,
+        Command::Retention(command) => retention::retention(settings, &command).await,
     }
 }

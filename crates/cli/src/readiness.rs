@@ -19,7 +19,7 @@ use xacminh_domain::calendar::local_date;
 use xacminh_services::{Core, Dependency, Metrics};
 use xacminh_store::Store;
 use xacminh_store::outbox::SHARDS;
-use xacminh_store::view::readiness::{self, Place};
+use xacminh_store::view::readiness::{self, Place, Recounting};
 
 use crate::doctor::finding::Finding;
 
@@ -29,6 +29,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A letter that has waited longer than this is worth a look.
 const LETTER_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// A million due dates are counted anew in a minute; what takes so much longer stands still.
+const RECOUNT_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 /// Partitions are made two months ahead; with fewer days than these left, nobody makes them.
 const PARTITION_DAYS: i64 = 14;
 
@@ -267,8 +269,8 @@ fn reference(version: Option<String>) -> Part {
     }
 }
 
-/// The shards, the outbox and the partitions.
-pub(crate) fn in_place(place: &Place, now: Timestamp) -> [Finding; 3] {
+/// The shards, the outbox, the partitions and the due dates.
+pub(crate) fn in_place(place: &Place, now: Timestamp) -> [Finding; 4] {
     let all = i64::from(SHARDS);
     let shards = if place.shards_held >= all {
         Finding::sound("shards", format!("all {all} are held by a relay"))
@@ -298,7 +300,33 @@ pub(crate) fn in_place(place: &Place, now: Timestamp) -> [Finding; 3] {
              be opened: the log names it",
         ),
     };
-    [shards, letters, partitions(place.partitions_until, local_date(now))]
+    let due_dates = due_dates(place.recount.as_ref(), now);
+    [shards, letters, partitions(place.partitions_until, local_date(now)), due_dates]
+}
+
+/// Whether due dates are being counted anew after the calendar changed.
+fn due_dates(recount: Option<&Recounting>, now: Timestamp) -> Finding {
+    const NAME: &str = "due dates";
+    let Some(Recounting { version, imported_at, recounted, is_through }) = recount else {
+        return Finding::sound(NAME, "counted on the calendar in force");
+    };
+    let lasts = now.duration_since(*imported_at);
+    if *is_through {
+        return Finding::sound(
+            NAME,
+            format!("{recounted} requests were counted anew on version {version}; a last look follows"),
+        );
+    }
+    let what = format!("{recounted} requests are counted anew on version {version} so far, for {}", age(lasts));
+    if lasts <= RECOUNT_PATIENCE {
+        Finding::sound(NAME, what)
+    } else {
+        Finding::look(
+            NAME,
+            format!("{what}. Until it is done, others keep the dates of the calendar before"),
+            "Start a process with the role escalating if none runs; if one does, its log says why it cannot",
+        )
+    }
 }
 
 fn partitions(until: Option<Date>, today: Date) -> Finding {

@@ -6,13 +6,15 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::json;
+use xacminh_contract::ledger::Entry;
 use xacminh_contract::trace::TraceId;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::lag::{self, Holder, Hop};
 use xacminh_domain::request::Request as Domain;
 use xacminh_store::outage::{self, OnRecord, Outage};
-use xacminh_store::{ledger, reference};
+use xacminh_store::{PgConnection, Store, ledger, reference, retention};
 
+use crate::recounted::{Moved, moves};
 use crate::settings::Settings;
 use crate::{play, show, wiring, words};
 
@@ -68,8 +70,9 @@ pub(crate) async fn request(settings: &Settings, command: &Request) -> Result<()
         Request::Show(one) => show_one(settings, one).await,
         Request::Trace(one) => trace(settings, one).await,
         Request::Verify { id } => {
-            let store = wiring::store(settings)?;
-            let count = ledger::verify(&mut *store.conn().await?, read_id(id)?).await?;
+            let id = read_id(id)?;
+            let (mut conn, _) = where_it_is(&wiring::store(settings)?, id).await?;
+            let count = ledger::verify(&mut conn, id).await?;
             show::line(format!("{id}: {count} events, every hash right, nothing missing"));
             Ok(())
         }
@@ -88,11 +91,18 @@ struct Found {
     on_record: Vec<OnRecord>,
     reference: reference::Reference,
     now: Timestamp,
+    /// It is in the archive.
+    has_left: bool,
+}
+
+/// A connection that finds a request, and whether that is in the archive.
+async fn where_it_is(store: &Store, id: RequestId) -> Result<(PgConnection, bool)> {
+    let mut here = store.at_leisure().await?;
+    if retention::has_left(&mut here, id).await? { Ok((store.archive().await?, true)) } else { Ok((here, false)) }
 }
 
 async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
-    let store = wiring::store(settings)?;
-    let mut conn = store.conn().await?;
+    let (mut conn, has_left) = where_it_is(&wiring::store(settings)?, id).await?;
     let request =
         ledger::read(&mut conn, &[id]).await?.remove(&id).with_context(|| format!("there is no request {id}"))?.request;
     let now = wiring::clock(settings)?.now();
@@ -104,6 +114,7 @@ async fn find(settings: &Settings, id: RequestId) -> Result<Found> {
         outages: outage::since(&mut conn, request.at.submitted).await?,
         reference: reference::load(&mut conn).await?,
         now,
+        has_left,
         request,
     })
 }
@@ -146,11 +157,15 @@ async fn show_one(settings: &Settings, one: &One) -> Result<()> {
             "accept_due_on": clock.map(|(_, c)| c.accept.on.to_string()),
             "answer_due_on": clock.map(|(_, c)| c.answer.on.to_string()),
             "answer": request.answer.map(|(code, ..)| code.code()), "late": request.answer.map(|(_, late, _)| late),
+            "archived": found.has_left,
             "rungs": request.fired.iter().map(|f| json!({ "trigger": f.trigger.as_str(), "rung": f.rung, "at": f.at.to_string() })).collect::<Vec<_>>(),
         }));
     }
     let line = |label: &str, what: String| show::line(format!("{label:<24}{what}"));
     line("Yêu cầu (request)", format!("{}  {}", request.id, words::of(request.state.as_str())));
+    if found.has_left {
+        line("Lưu trữ (archive)", "đã chuyển vào kho lưu trữ (has left for the archive)".to_owned());
+    }
     let received = show::day(opening.received_on);
     line("Hồ sơ (file)", format!("{}, nhận ngày {received} (received)", opening.case_code));
     line("Loại việc (kind)", format!("{}, {}", words::kind(opening.kind), words::lane(opening.lane)));
@@ -198,6 +213,7 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
         return show::json(&json!({
             "request_id": found.request.id.to_string(), "trace_id": found.trace().to_string(),
             "state": found.request.state.as_str(), "hops": hops, "outages": outages,
+            "recounted": moves(&found.events).iter().map(Moved::json).collect::<Vec<_>>(),
         }));
     }
     show::line(format!(
@@ -248,8 +264,11 @@ async fn trace(settings: &Settings, one: &One) -> Result<()> {
             if to.is_some() { "mất kết nối (outage)" } else { "còn mất kết nối (outage, still)" },
         ));
     }
+    for moved in moves(&found.events) {
+        moved.lines().iter().for_each(show::line);
+    }
     for event in &found.events {
-        if let xacminh_contract::ledger::Entry::RungFired { trigger, rung, target, .. } = &event.body.entry {
+        if let Entry::RungFired { trigger, rung, target, .. } = &event.body.entry {
             let target = target.as_ref().map_or_else(|| "người vận hành (operator)".to_owned(), |t| found.office(t.0));
             let (rung, trigger) = (words::rung(rung), words::trigger((*trigger).into()));
             show::line(format!("  {}  {rung}, {trigger}: {target}", show::instant(event.at)));

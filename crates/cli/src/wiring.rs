@@ -14,6 +14,7 @@ use xacminh_bus::{Bus, BusSettings, Delays};
 use xacminh_clock::{Clock, SteppedClock};
 use xacminh_console::health::{self, CheckState, Health};
 use xacminh_registry::Registry;
+use xacminh_services::recounting::{self, Pace};
 use xacminh_services::{Core, FRESH_FOR, Metrics, OfficePage, answering, escalating, intake, measuring, relay};
 use xacminh_store::Store;
 use xacminh_trust::key::{KeyRing, MasterKey};
@@ -36,7 +37,7 @@ pub(crate) enum Role {
     Answering,
     /// Sends what has to leave.
     Relay,
-    /// Fires rungs and sends digests.
+    /// Fires rungs, sends digests, counts due dates anew when the calendar changed.
     Escalating,
     /// Sets the gauges.
     Measuring,
@@ -164,7 +165,11 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
             Role::Intake => tasks.spawn(intake::run(core, bus, stop)),
             Role::Answering => tasks.spawn(answering::run(core, bus, stop)),
             Role::Relay => tasks.spawn(relay::run(core, bus, settings.sending_again.duration(), stop)),
-            Role::Escalating => tasks.spawn(escalating::run(core, bus, settings.escalating.duration(), stop)),
+            Role::Escalating => {
+                let every = settings.escalating.duration();
+                tasks.spawn(recounting::run(core.clone(), Pace::every(every), stop.clone()));
+                tasks.spawn(escalating::run(core, bus, every, stop))
+            }
             Role::Measuring => tasks.spawn(measuring::run(core, bus, settings.measuring.duration(), stop)),
         };
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use xacminh_domain::calendar::CalendarVersion;
 use xacminh_domain::deadline::{Deadline, ReplyClock};
 use xacminh_domain::escalation::Trigger as DomainTrigger;
-use xacminh_domain::request::{ClockCause as DomainCause, Event, Opening};
+use xacminh_domain::request::{ClockCause as DomainCause, Event, Opening, ReplyDues, Undue as DomainUndue};
 
 use crate::answer::Code;
 use crate::request::{FileForm, Kind, Lane, LaneReason, Lookup, Purpose, Question, WithdrawReason};
@@ -66,6 +66,17 @@ impl From<Due> for Deadline {
     fn from(due: Due) -> Self {
         Self { on: due.on.0, due_at: due.at.0, calendar: CalendarVersion::from(due.calendar) }
     }
+}
+
+/// A rung that had fired before the date that holds now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undue {
+    /// What made it fire.
+    pub trigger: Trigger,
+    /// Which rung.
+    pub rung: u8,
+    /// Its notice had not left and was taken back now. Else it had left, or there was none any more.
+    pub cancelled: bool,
 }
 
 /// An event, as the ledger spells it.
@@ -128,6 +139,17 @@ pub enum Entry {
     Read,
     /// Taken back.
     Withdrawn { reason: WithdrawReason },
+    /// Due dates counted anew; the two of H's clock come together.
+    Recounted {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file_due: Option<Due>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        accept: Option<Due>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Due>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        undue: Vec<Undue>,
+    },
     /// W's file has ended.
     FileClosed { form: FileForm, on: Day },
 }
@@ -218,6 +240,15 @@ impl From<&Event> for Entry {
             Event::AnswerSent => Self::AnswerSent,
             Event::Read => Self::Read,
             Event::Withdrawn { reason } => Self::Withdrawn { reason: (*reason).into() },
+            Event::Recounted { file_due, reply, undue } => Self::Recounted {
+                file_due: file_due.as_ref().map(Into::into),
+                accept: reply.as_ref().map(|dues| (&dues.accept).into()),
+                answer: reply.as_ref().map(|dues| (&dues.answer).into()),
+                undue: undue
+                    .iter()
+                    .map(|u| Undue { trigger: u.trigger.into(), rung: u.rung, cancelled: u.cancelled })
+                    .collect(),
+            },
             Event::FileClosed { form, on } => Self::FileClosed { form: (*form).into(), on: (*on).into() },
         }
     }
@@ -281,6 +312,16 @@ impl From<Entry> for Event {
             Entry::AnswerSent => Self::AnswerSent,
             Entry::Read => Self::Read,
             Entry::Withdrawn { reason } => Self::Withdrawn { reason: reason.into() },
+            Entry::Recounted { file_due, accept, answer, undue } => Self::Recounted {
+                file_due: file_due.map(Into::into),
+                reply: accept
+                    .zip(answer)
+                    .map(|(accept, answer)| ReplyDues { accept: accept.into(), answer: answer.into() }),
+                undue: undue
+                    .into_iter()
+                    .map(|u| DomainUndue { trigger: u.trigger.into(), rung: u.rung, cancelled: u.cancelled })
+                    .collect(),
+            },
             Entry::FileClosed { form, on } => Self::FileClosed { form: form.into(), on: on.0 },
         }
     }
@@ -302,4 +343,53 @@ fn unhex(text: &str) -> [u8; 32] {
         *byte = text.get(2 * i..2 * i + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()).unwrap_or(0);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use xacminh_domain::calendar::end_of_day;
+
+    use super::*;
+
+    fn deadline(on: &str) -> Deadline {
+        let on = on.parse().unwrap();
+        Deadline { on, due_at: end_of_day(on), calendar: "2026-11-20.1".into() }
+    }
+
+    /// What is in somebody's ledger is read for ever: these very bytes, and made again the same.
+    #[test]
+    fn the_bytes_of_a_recount_are_what_they_were() {
+        let of = |event: &Event| Body {
+            v: 1,
+            by: None,
+            message_id: None,
+            client_at: None,
+            trace: None,
+            resubmits: None,
+            entry: event.into(),
+        };
+        let due = |day: i8| {
+            format!(r#"{{"on":"2026-11-{day}","at":"2026-11-{}T00:00:00+07:00","calendar":"2026-11-20.1"}}"#, day + 1)
+        };
+        let of_the_file = Event::Recounted { file_due: Some(deadline("2026-11-26")), reply: None, undue: vec![] };
+        let of_the_clock = Event::Recounted {
+            file_due: None,
+            reply: Some(ReplyDues { accept: deadline("2026-11-23"), answer: deadline("2026-11-25") }),
+            undue: vec![DomainUndue { trigger: DomainTrigger::AcceptDue, rung: 0, cancelled: true }],
+        };
+        for (event, bytes) in [
+            (of_the_file, format!(r#"{{"v":1,"event":"recounted","file_due":{}}}"#, due(26))),
+            (
+                of_the_clock,
+                format!(
+                    r#"{{"v":1,"event":"recounted","accept":{},"answer":{},"undue":[{{"trigger":"accept_due","rung":0,"cancelled":true}}]}}"#,
+                    due(23),
+                    due(25)
+                ),
+            ),
+        ] {
+            assert_eq!(String::from_utf8(of(&event).to_bytes()).unwrap(), bytes);
+            assert_eq!(Event::from(Body::from_bytes(bytes.as_bytes()).unwrap().entry), event);
+        }
+    }
 }

@@ -8,10 +8,11 @@
 use jiff::Timestamp;
 
 use crate::calendar::{Calendar, at_local, end_of_day, local_date};
+use crate::deadline::{Deadline, ReplyClock};
 use crate::directory::Directory;
 use crate::id::OfficeId;
 use crate::office::OfficeKind;
-use crate::request::{ClockCause, Counting, Event, Fired, Request, State};
+use crate::request::{ClockCause, Counting, Event, Fired, Instants, Request, State};
 use crate::rules::{Ladder, MissingRule};
 
 pub use crate::rules::{RungTarget, Trigger};
@@ -55,57 +56,97 @@ pub struct Climb<'a> {
     pub outages: &'a [(Timestamp, Option<Timestamp>)],
 }
 
+/// What of a request its rungs go by. The whole request has it, and so has its row in the store, which is
+/// enough to plan a million timers anew without reading a ledger.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// How far it is.
+    pub state: State,
+    /// When things happened.
+    pub at: Instants,
+    /// H's clock, once it runs.
+    pub clock: Option<&'a ReplyClock>,
+    /// When W's file is due; none once W told its end.
+    pub file_due: Option<&'a Deadline>,
+    /// The rungs that fired.
+    pub fired: &'a [Fired],
+}
+
+impl<'a> From<&'a Request> for Standing<'a> {
+    fn from(request: &'a Request) -> Self {
+        Self {
+            state: request.state,
+            at: request.at,
+            clock: request.clock.as_ref().map(|(_, clock)| clock),
+            file_due: request.file_due.as_ref().filter(|_| request.file_closed.is_none()),
+            fired: &request.fired,
+        }
+    }
+}
+
+impl Standing<'_> {
+    fn has_fired(&self, planned: &Planned) -> bool {
+        self.fired.iter().any(|fired| planned.is(fired))
+    }
+}
+
 /// The rungs that are still to fire, earliest first: H's while it owes the answer, W's own while
 /// the answer lies there unread.
-pub fn plan(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Vec<Planned>, MissingRule> {
-    let (open, unread) = (request.state.is_open(), request.state == State::Answered);
+pub fn plan(standing: Standing<'_>, now: Timestamp, climb: Climb<'_>) -> Result<Vec<Planned>, MissingRule> {
+    let mut planned = ladder(standing, now, climb)?;
+    // Nobody is pressed to open what is open; what was pressed for it before stays on record.
+    planned.retain(|p| !standing.has_fired(p) && (p.trigger != Trigger::AcceptDue || standing.at.opened.is_none()));
+    Ok(planned)
+}
+
+/// The rungs that fired and by these dues are not due at `now`: a due date was moved later after they had.
+/// They stay fired, and do not fire again when the moved due has passed: what makes a rung one rung is
+/// request, trigger, rung and the start of the clock, and a start does not move.
+pub fn undue(standing: Standing<'_>, now: Timestamp, climb: Climb<'_>) -> Result<Vec<Planned>, MissingRule> {
+    let mut early = ladder(standing, now, climb)?;
+    early.retain(|p| standing.has_fired(p) && p.due_at > now);
+    Ok(early)
+}
+
+/// All rungs of the ladder that a request as it stands has, fired or not, earliest first.
+fn ladder(standing: Standing<'_>, now: Timestamp, climb: Climb<'_>) -> Result<Vec<Planned>, MissingRule> {
+    let Standing { state, at, clock, file_due, .. } = standing;
+    let (open, unread) = (state.is_open(), state == State::Answered);
     if !open && !unread {
         return Ok(Vec::new());
     }
-    // Of W's file; nothing once W told its end.
-    let file_due = request.file_due.as_ref().filter(|_| request.file_closed.is_none());
     let mut planned = Vec::new();
     for row in climb.ladder.rows_at(local_date(now)) {
         let calendar = climb.counting.calendar;
-        let (clock_start, due_at) = match (row.trigger, &request.clock) {
-            (Trigger::AnswerUnread, _) if unread => match request.at.answer_sent {
+        let (clock_start, due_at) = match (row.trigger, clock) {
+            (Trigger::AnswerUnread, _) if unread => match at.answer_sent {
                 Some(sent) => (sent, rung_at(climb.ward_calendar, local_date(sent), row.after_wd)),
                 None => continue,
             },
             // In hand before the day was over; a later answer found the file late already.
             (Trigger::FileDueAnswered, _) if unread => match file_due {
-                Some(due) if request.at.answered.is_some_and(|at| !due.is_late(at)) => {
-                    (request.at.submitted, due.due_at)
-                }
+                Some(due) if at.answered.is_some_and(|at| !due.is_late(at)) => (at.submitted, due.due_at),
                 _ => continue,
             },
             (Trigger::AnswerUnread | Trigger::FileDueAnswered, _) => continue,
             _ if unread => continue,
             (Trigger::NotReceived, None) => {
-                let Some(due_at) = confirm_due(request, climb)? else { continue };
-                (request.at.submitted, due_at)
+                let Some(due_at) = confirm_due(at.submitted, climb)? else { continue };
+                (at.submitted, due_at)
             }
-            (Trigger::AcceptDue, Some((_, clock))) if request.at.opened.is_none() => {
-                (clock.started_at, clock.accept.due_at)
-            }
-            (Trigger::AnswerDueDay, Some((_, clock))) => {
-                (clock.started_at, at_local(clock.answer.on, REMINDER_HOUR, 0))
-            }
-            (Trigger::AnswerDue, Some((_, clock))) => {
-                (clock.started_at, rung_at(calendar, clock.answer.on, row.after_wd))
-            }
+            (Trigger::AcceptDue, Some(clock)) => (clock.started_at, clock.accept.due_at),
+            (Trigger::AnswerDueDay, Some(clock)) => (clock.started_at, at_local(clock.answer.on, REMINDER_HOUR, 0)),
+            (Trigger::AnswerDue, Some(clock)) => (clock.started_at, rung_at(calendar, clock.answer.on, row.after_wd)),
             (Trigger::FileDue, _) => match file_due {
-                Some(due) => (request.at.submitted, due.due_at),
+                Some(due) => (at.submitted, due.due_at),
                 None => continue,
             },
-            (Trigger::NotReceived, Some(_)) | (Trigger::AcceptDue | Trigger::AnswerDueDay | Trigger::AnswerDue, _) => {
+            (Trigger::NotReceived, Some(_))
+            | (Trigger::AcceptDue | Trigger::AnswerDueDay | Trigger::AnswerDue, None) => {
                 continue;
             }
         };
-        let next = Planned { trigger: row.trigger, rung: row.rung, clock_start, due_at, target: row.target };
-        if !request.fired.iter().any(|fired| next.is(fired)) {
-            planned.push(next);
-        }
+        planned.push(Planned { trigger: row.trigger, rung: row.rung, clock_start, due_at, target: row.target });
     }
     planned.sort_by_key(|p| (p.due_at, p.rung));
     Ok(planned)
@@ -119,9 +160,9 @@ fn rung_at(calendar: &Calendar, day: jiff::civil::Date, after_wd: u32) -> Timest
 /// When a request that nobody confirmed starts H's clock all the same: the working minutes of the
 /// rule after it was due to be sent. An outage of the broker in that time starts the wait anew at
 /// its end; while one lasts there is no such instant.
-fn confirm_due(request: &Request, climb: Climb<'_>) -> Result<Option<Timestamp>, MissingRule> {
-    let minutes = climb.counting.rules.not_received_minutes(local_date(request.at.submitted))?;
-    let mut from = request.at.submitted;
+fn confirm_due(submitted: Timestamp, climb: Climb<'_>) -> Result<Option<Timestamp>, MissingRule> {
+    let minutes = climb.counting.rules.not_received_minutes(local_date(submitted))?;
+    let mut from = submitted;
     loop {
         let due = climb.counting.calendar.add_working_minutes(from, minutes);
         let hit = climb.outages.iter().find(|(begin, end)| *begin < due && end.is_none_or(|end| end > from));
@@ -134,8 +175,12 @@ fn confirm_due(request: &Request, climb: Climb<'_>) -> Result<Option<Timestamp>,
 }
 
 /// The instant of the next rung, for the timer.
-pub fn next_at(request: &Request, now: Timestamp, climb: Climb<'_>) -> Result<Option<Timestamp>, MissingRule> {
-    Ok(plan(request, now, climb)?.first().map(|p| p.due_at))
+pub fn next_at<'a>(
+    standing: impl Into<Standing<'a>>,
+    now: Timestamp,
+    climb: Climb<'_>,
+) -> Result<Option<Timestamp>, MissingRule> {
+    Ok(plan(standing.into(), now, climb)?.first().map(|p| p.due_at))
 }
 
 /// Fires everything due at `now`. `has_reader` tells whether anybody reads H's inbox, which makes
@@ -144,7 +189,7 @@ pub fn fire(request: &Request, now: Timestamp, has_reader: bool, climb: Climb<'_
     let mut request = request.clone();
     let mut events = Vec::new();
     // A clock that starts may have made further rungs due already, hence rung by rung.
-    while let Some(next) = plan(&request, now, climb)?.into_iter().find(|p| p.due_at <= now) {
+    while let Some(next) = plan((&request).into(), now, climb)?.into_iter().find(|p| p.due_at <= now) {
         let mut step = vec![Event::RungFired {
             trigger: next.trigger,
             rung: next.rung,

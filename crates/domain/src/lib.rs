@@ -7,7 +7,7 @@
 //! | question | file |
 //! | --- | --- |
 //! | what may happen to a request, and what happened | [`request`], [`answer`] |
-//! | when is it due | [`calendar`], [`deadline`], [`rules`] |
+//! | when is it due | [`calendar`], [`deadline`], [`rules`]; when the calendar changed [`recount`] |
 //! | who is pressed when nobody answers | [`escalation`] |
 //! | who held it, and for how long | [`lag`] |
 //! | which office is it | [`mod@unit`], [`office`], [`directory`] |
@@ -29,6 +29,7 @@ pub mod person;
 pub mod person_no;
 pub mod publication;
 pub mod reconcile;
+pub mod recount;
 pub mod request;
 pub mod rules;
 pub mod unit;

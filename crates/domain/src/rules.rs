@@ -26,6 +26,8 @@ pub enum RuleValue {
     WorkingMinutes(u32),
     /// Years of age.
     Years(u8),
+    /// Calendar months.
+    Months(u32),
     /// Office hours.
     Hours(OfficeHours),
     /// The number of a form.
@@ -44,6 +46,7 @@ impl RuleValue {
             "calendar_days" => Self::Limit(TimeLimit::CalendarDays(number(value)?)),
             "working_minutes" => Self::WorkingMinutes(number(value)?),
             "years" => Self::Years(u8::try_from(number(value)?).ok()?),
+            "months" => Self::Months(number(value)?),
             "hours" => Self::Hours(value.parse().ok()?),
             "form" if !value.is_empty() => Self::Form(value.to_owned()),
             "parent" if value.is_empty() => Self::Parent,
@@ -93,6 +96,8 @@ impl LegalRules {
     pub const EXEMPT_UNDER_AGE: &'static str = "exempt_under_age";
     /// The office hours that working time is measured by.
     pub const OFFICE_HOURS: &'static str = "office_hours";
+    /// How long a request stays after it ended.
+    pub const RETENTION: &'static str = "retention";
     /// Before the kind, in the names of the file limits.
     pub const FILE_CLOCK: &'static str = "file_clock.";
 
@@ -159,6 +164,15 @@ impl LegalRules {
         match self.get(Self::OFFICE_HOURS, on) {
             Some(RuleValue::Hours(hours)) => Ok(hours),
             _ => Err(MissingRule { key: Self::OFFICE_HOURS, on }),
+        }
+    }
+
+    /// How many calendar months a request that ended stays before it may leave for the archive (handbook
+    /// §9: six at the least). A first receipt is given again for 13 months, so no fewer serve.
+    pub fn retention_months(&self, on: Date) -> Result<u32, MissingRule> {
+        match self.get(Self::RETENTION, on) {
+            Some(RuleValue::Months(months)) => Ok(*months),
+            _ => Err(MissingRule { key: Self::RETENTION, on }),
         }
     }
 

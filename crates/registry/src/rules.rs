@@ -66,6 +66,7 @@ fn check_needed(table: &Table<LegalRow>) -> Result<(), Error> {
         rules.send_again_minutes(on).err(),
         rules.exempt_under_age(on).err(),
         rules.office_hours(on).err(),
+        rules.retention_months(on).err(),
     ];
     if let Some(missing) = missing.into_iter().flatten().next() {
         return Err(table.lacks("key", format!("no row of {} that goes on, in the unit it needs", missing.key)));
@@ -74,7 +75,13 @@ fn check_needed(table: &Table<LegalRow>) -> Result<(), Error> {
         let key = format!("{}{}", LegalRules::FILE_CLOCK, kind.as_str());
         let limited = match rules.get(&key, on) {
             Some(RuleValue::Limit(_) | RuleValue::Parent | RuleValue::Unlimited) => true,
-            Some(RuleValue::WorkingMinutes(_) | RuleValue::Years(_) | RuleValue::Hours(_) | RuleValue::Form(_))
+            Some(
+                RuleValue::WorkingMinutes(_)
+                | RuleValue::Years(_)
+                | RuleValue::Months(_)
+                | RuleValue::Hours(_)
+                | RuleValue::Form(_),
+            )
             | None => false,
         };
         if !limited {

@@ -18,17 +18,20 @@ pub enum AbortPoint {
     BeforeFired = 5,
     /// Digests are in the outbox of a transaction that is not committed.
     BeforeDigest = 6,
+    /// Due dates are counted anew in a transaction that is not committed.
+    BeforeRecounted = 7,
 }
 
 impl AbortPoint {
     /// All points, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BeforeCommit,
         Self::BeforeAck,
         Self::BeforePublish,
         Self::BeforeMark,
         Self::BeforeFired,
         Self::BeforeDigest,
+        Self::BeforeRecounted,
     ];
 
     /// Dies here if the environment says so.

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::within::within;
 
 /// How often a process looks whether other reference data came into force.
-const LOOK_FOR_REFERENCE: Duration = Duration::from_secs(10);
+pub(crate) const LOOK_FOR_REFERENCE: Duration = Duration::from_secs(10);
 
 /// What every role stands on. A clone is another handle to the same things.
 #[derive(Clone)]
@@ -92,12 +92,18 @@ impl Core {
     async fn look(&self) -> Result<(), Error> {
         self.ensure_partitions().await?;
         xacminh_store::epoch::alive(&mut *self.store.conn().await?, self.clock.now()).await?;
+        self.follow().await
+    }
+
+    /// Takes what is in force by now.
+    pub(crate) async fn follow(&self) -> Result<(), Error> {
         let mut conn = self.store.conn().await?;
-        let loaded = reference::load(&mut conn).await?;
-        if loaded.version != self.reference.borrow().version {
-            tracing::info!(version = loaded.version, "other reference data are in force");
-            self.reference.send_replace(Arc::new(loaded));
+        if reference::imported_at(&mut conn).await? == self.reference.borrow().imported_at {
+            return Ok(());
         }
+        let loaded = reference::load(&mut conn).await?;
+        tracing::info!(version = loaded.version, "other reference data are in force");
+        self.reference.send_replace(Arc::new(loaded));
         Ok(())
     }
 
@@ -109,11 +115,11 @@ impl Core {
         Ok(())
     }
 
-    /// Partitions from 13 months back (repeats are recognised that long) to two months ahead.
+    /// Partitions from as far back as an id may be (90 days) to two months ahead.
     pub async fn ensure_partitions(&self) -> Result<(), Error> {
         let today = local_date(self.clock.now());
         let days = |n: i64| jiff::SignedDuration::from_hours(24 * n);
-        self.store.ensure_partitions(today.saturating_sub(days(400)), today.saturating_add(days(60))).await?;
+        self.store.ensure_partitions(today.saturating_sub(days(100)), today.saturating_add(days(60))).await?;
         Ok(())
     }
 }
@@ -125,10 +131,20 @@ pub(crate) fn counting(reference: &Reference, responder: OfficeId) -> Counting<'
 
 /// What deciding about the rungs of a request needs, from reference data.
 pub(crate) fn climb<'a>(reference: &'a Reference, opening: &Opening, outages: &'a [Outage]) -> Climb<'a> {
+    climb_between(reference, opening.requester, opening.responder, outages)
+}
+
+/// The same by W and H.
+pub(crate) fn climb_between<'a>(
+    reference: &'a Reference,
+    requester: OfficeId,
+    responder: OfficeId,
+    outages: &'a [Outage],
+) -> Climb<'a> {
     Climb {
         ladder: &reference.ladder,
-        counting: counting(reference, opening.responder),
-        ward_calendar: reference.calendar_of(opening.requester),
+        counting: counting(reference, responder),
+        ward_calendar: reference.calendar_of(requester),
         directory: &reference.directory,
         outages,
     }

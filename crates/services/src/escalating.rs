@@ -188,44 +188,47 @@ fn still_waiting(request: &Request, outages: &[Outage], now: Timestamp) -> Optio
     (request.clock.is_none() && request.state.is_open() && lasting).then(|| now + jiff::SignedDuration::from_mins(1))
 }
 
-/// Whom a rung tells, and when: with the first half-day that begins at or after its due.
+/// What a rung tells, and whom at the office that stands on it. The operator is told by a count and a log
+/// line.
+pub(crate) fn tells(trigger: Trigger, rung: u8) -> &'static [(Topic, For)] {
+    match trigger {
+        Trigger::NotReceived => &[],
+        Trigger::AcceptDue => &[(Topic::AcceptOverdue, For::Head)],
+        Trigger::AnswerDueDay => &[(Topic::AnswerDueToday, For::Deputy), (Topic::AnswerDueToday, For::Handler)],
+        Trigger::AnswerDue => &[(Topic::OfficeSilent, For::Head)],
+        Trigger::FileDue => &[(Topic::FileOverdue, For::Handler)],
+        // The first to whoever reads W's inbox, the next to the head.
+        Trigger::AnswerUnread if rung == 0 => &[(Topic::AnswerUnread, For::Deputy)],
+        Trigger::AnswerUnread => &[(Topic::AnswerUnread, For::Head)],
+        Trigger::FileDueAnswered => &[(Topic::FileOverdueAnswered, For::Head)],
+    }
+}
+
+/// The lines of a rung, which leave with the first half-day that begins at or after its due.
 fn lines_of(request: &Request, event: &Event, reference: &Reference) -> Vec<NewLine> {
     let Event::RungFired { trigger, rung, due_at, target: Some(office), .. } = event else { return Vec::new() };
     let clock = request.clock.as_ref().map(|(_, clock)| clock);
-    let accept_on = clock.map(|c| c.accept.on);
-    let answer_on = clock.map(|c| c.answer.on);
-    let line = |topic: Topic, for_whom: For, due_on: Option<Date>| NewLine {
-        office: *office,
-        leave_at: reference.calendar_of(*office).next_half_day_start(*due_at),
-        topic,
-        for_whom,
-        request: request.id,
-        due_on: due_on.or_else(|| Some(local_date(*due_at))),
+    let due_on: Option<Date> = match trigger {
+        Trigger::NotReceived => None,
+        Trigger::AcceptDue => clock.map(|c| c.accept.on),
+        Trigger::AnswerDueDay | Trigger::AnswerDue => clock.map(|c| c.answer.on),
+        Trigger::FileDue | Trigger::FileDueAnswered => request.file_due.as_ref().map(|d| d.on),
+        Trigger::AnswerUnread => request.at.answer_sent.map(local_date),
     };
-    match trigger {
-        // The operator's matter: a count and a log line.
-        Trigger::NotReceived => Vec::new(),
-        Trigger::AcceptDue => vec![line(Topic::AcceptOverdue, For::Head, accept_on)],
-        Trigger::AnswerDueDay => {
-            let mut lines = vec![line(Topic::AnswerDueToday, For::Deputy, answer_on)];
-            if request.handler.is_some() {
-                lines.push(line(Topic::AnswerDueToday, For::Handler, answer_on));
-            }
-            lines
-        }
-        Trigger::AnswerDue => vec![line(Topic::OfficeSilent, For::Head, answer_on)],
-        Trigger::FileDue => {
-            vec![line(Topic::FileOverdue, For::Handler, request.file_due.as_ref().map(|d| d.on))]
-        }
-        // The first to whoever reads W's inbox, the next to the head.
-        Trigger::AnswerUnread => {
-            let for_whom = if *rung == 0 { For::Deputy } else { For::Head };
-            vec![line(Topic::AnswerUnread, for_whom, request.at.answer_sent.map(local_date))]
-        }
-        Trigger::FileDueAnswered => {
-            vec![line(Topic::FileOverdueAnswered, For::Head, request.file_due.as_ref().map(|d| d.on))]
-        }
-    }
+    // On the morning of the due the handler is told beside the deputy, if one is known.
+    let nobody = |for_whom| *trigger == Trigger::AnswerDueDay && for_whom == For::Handler && request.handler.is_none();
+    tells(*trigger, *rung)
+        .iter()
+        .filter(|(_, for_whom)| !nobody(*for_whom))
+        .map(|(topic, for_whom)| NewLine {
+            office: *office,
+            leave_at: reference.calendar_of(*office).next_half_day_start(*due_at),
+            topic: *topic,
+            for_whom: *for_whom,
+            request: request.id,
+            due_on: due_on.or_else(|| Some(local_date(*due_at))),
+        })
+        .collect()
 }
 
 /// One line of log a batch, not one a request.

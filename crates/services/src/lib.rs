@@ -19,6 +19,7 @@ mod offices;
 mod outages;
 mod reading;
 mod reconciling;
+pub mod recounting;
 pub mod relay;
 pub mod replaying;
 pub mod restoring;

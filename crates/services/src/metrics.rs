@@ -244,6 +244,7 @@ impl Metrics {
             | Event::RungFired { .. }
             | Event::AnswerSent
             | Event::Withdrawn { .. }
+            | Event::Recounted { .. }
             | Event::FileClosed { .. } => &[],
         };
         for segment in ended {

@@ -155,11 +155,14 @@ pub async fn sent(tx: &mut PgConnection, now: Timestamp, sent: &[(RequestId, Tim
     }
     query(
         "update deliveries d set sent_at = $1, again_at = n.again_at
-         from unnest($2::uuid[], $3::timestamptz[]) as n (request_id, again_at) where d.request_id = n.request_id",
+         from (select * from unnest($2::uuid[], $3::timestamptz[]) as n (request_id, again_at) limit $4) n
+         where d.request_id = n.request_id",
     )
     .bind(At(now))
     .bind(sent.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
     .bind(sent.iter().map(|(_, at)| At(*at)).collect::<Vec<_>>())
+    // As in `request::update`.
+    .bind(i64::try_from(sent.len()).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
     Ok(())

@@ -94,9 +94,9 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(e) => e.code().is_some_and(|code| {
-            // Connection, resources, operator intervention, serialization and deadlock; and a database
-            // that is not there while it is restored.
-            matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40") || code == "3D000"
+            // Connection, resources, operator intervention, serialization and deadlock; a database that
+            // is not there while it is restored, and a lock that was not had in time.
+            matches!(&code[..2.min(code.len())], "08" | "53" | "57" | "40") || matches!(&*code, "3D000" | "55P03")
         }),
         _ => false,
     }

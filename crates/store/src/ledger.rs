@@ -93,16 +93,48 @@ impl Chained {
             entry: Entry::from(event),
         }
         .to_bytes();
-        let prev = self.head;
         self.seq += 1;
-        let id = self.request.id.uuid();
-        self.head = chain::link(&prev, id.as_bytes(), self.seq, at.as_microsecond(), &body);
-        LedgerRow { request_id: id, seq: self.seq, at, prev, hash: self.head, body }
+        let row = LedgerRow::after(self.head, self.request.id, self.seq, at, body);
+        self.head = row.hash;
+        row
+    }
+}
+
+impl LedgerRow {
+    fn after(prev: Hash, id: RequestId, seq: u32, at: Timestamp, body: Vec<u8>) -> Self {
+        let request_id = id.uuid();
+        let hash = chain::link(&prev, request_id.as_bytes(), seq, at.as_microsecond(), &body);
+        Self { request_id, seq, at, prev, hash, body }
+    }
+
+    /// An act of the broker's own that is number `seq` of a chain which ends in `head`, for whoever knows
+    /// the end of the chain and needs no more of it; and the new end.
+    pub(crate) fn of_the_broker(id: RequestId, seq: u32, head: Hash, at: Timestamp, event: &Event) -> (Self, Hash) {
+        let body = Body {
+            v: 1,
+            by: None,
+            message_id: None,
+            client_at: None,
+            trace: None,
+            resubmits: None,
+            entry: Entry::from(event),
+        };
+        let row = Self::after(head, id, seq, at, body.to_bytes());
+        let head = row.hash;
+        (row, head)
+    }
+
+    pub(crate) fn request_id(&self) -> Uuid {
+        self.request_id
     }
 }
 
 /// Writes rows of the ledger.
 pub async fn append(tx: &mut PgConnection, rows: &[LedgerRow]) -> Result<(), Error> {
+    append_all(tx, &rows.iter().collect::<Vec<_>>()).await
+}
+
+pub(crate) async fn append_all(tx: &mut PgConnection, rows: &[&LedgerRow]) -> Result<(), Error> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -134,13 +166,17 @@ pub async fn lock(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
+    // Id by id, in their order: so each is looked for in its own month alone.
     let statement = if skip_locked {
-        "select request_id, seq, head_hash from requests where request_id = any($1)
-         order by request_id for update skip locked"
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, seq, head_hash from requests where request_id = i.id for update skip locked) r"
     } else {
-        "select request_id, seq, head_hash from requests where request_id = any($1) order by request_id for update"
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, seq, head_hash from requests where request_id = i.id for update) r"
     };
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
     let locked = query(statement).bind(ids).fetch_all(&mut *tx).await?;
     let (mut known, mut others) = (HashMap::with_capacity(locked.len()), Vec::new());
     for row in locked {
@@ -163,11 +199,13 @@ pub async fn read(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMap<
 }
 
 async fn replay(conn: &mut PgConnection, ids: &[Uuid]) -> Result<HashMap<RequestId, Chained>, Error> {
-    let rows =
-        query("select request_id, seq, at, hash, body from events where request_id = any($1) order by request_id, seq")
-            .bind(ids)
-            .fetch_all(conn)
-            .await?;
+    let rows = query(
+        "select e.* from unnest($1::uuid[]) as i (id) cross join lateral (
+                 select request_id, seq, at, hash, body from events where request_id = i.id order by seq) e",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
     let mut found: HashMap<RequestId, Chained> = HashMap::with_capacity(ids.len());
     for row in rows {
         let id = request_id(row.try_get("request_id")?)?;
@@ -208,7 +246,7 @@ pub async fn traces(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMa
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = query("select request_id, body from events where request_id = any($1) and seq = 1")
+    let rows = query("select e.request_id, e.body from unnest($1::uuid[]) as i (id) join events e on e.request_id = i.id and e.seq = 1")
         .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
         .fetch_all(conn)
         .await?;
@@ -282,11 +320,11 @@ fn body_of(body: &[u8]) -> Result<Body, Error> {
     Body::from_bytes(body).map_err(|e| Error::unreadable("a ledger row", e))
 }
 
-fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {
+pub(crate) fn hash_of(bytes: &[u8]) -> Result<Hash, Error> {
     <[u8; 32]>::try_from(bytes).map(Hash::from).map_err(|e| Error::unreadable("a hash", e))
 }
 
-fn seq_of(seq: i32) -> u32 {
+pub(crate) fn seq_of(seq: i32) -> u32 {
     u32::try_from(seq).unwrap_or(0)
 }
 

@@ -6,6 +6,7 @@ pub mod call;
 pub mod delivery;
 pub mod epoch;
 mod error;
+pub mod in_life;
 pub mod inbox;
 pub mod ledger;
 pub mod notice;
@@ -14,8 +15,10 @@ pub mod outbox;
 pub mod parked;
 pub mod person;
 pub mod reconcile;
+pub mod recount;
 pub mod reference;
 pub mod request;
+pub mod retention;
 mod time;
 pub mod timer;
 pub mod view;
@@ -161,6 +164,20 @@ impl Store {
     /// A connection for reading.
     pub async fn conn(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, Error> {
         self.acquired(self.pool.acquire()).await
+    }
+
+    /// A connection of its own, for work that takes longer than a statement may.
+    pub async fn at_leisure(&self) -> Result<PgConnection, Error> {
+        let mut conn = self.conn().await?.detach();
+        sqlx::query("set statement_timeout = 0").execute(&mut conn).await?;
+        Ok(conn)
+    }
+
+    /// A connection of its own that finds requests among those that have left.
+    pub async fn archive(&self) -> Result<PgConnection, Error> {
+        let mut conn = self.conn().await?.detach();
+        sqlx::query("set search_path = archive, public").execute(&mut conn).await?;
+        Ok(conn)
     }
 
     /// Hears when letters were put into the outbox by any process.

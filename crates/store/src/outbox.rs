@@ -181,7 +181,8 @@ pub async fn remove(tx: &mut PgConnection, now: Timestamp, letters: &[(i64, Uuid
     }
     query(
         "with gone as (
-             delete from outbox o using unnest($1::bigint[], $2::uuid[]) as c (outbox_id, message_id)
+             delete from outbox o
+             using (select * from unnest($1::bigint[], $2::uuid[]) as c (outbox_id, message_id) limit $5) c
              where o.outbox_id = c.outbox_id and o.message_id = c.message_id
              returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed)
          insert into sent_letters (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
@@ -193,6 +194,8 @@ pub async fn remove(tx: &mut PgConnection, now: Timestamp, letters: &[(i64, Uuid
     .bind(letters.iter().map(|(_, id)| *id).collect::<Vec<_>>())
     .bind(At(now))
     .bind(&[REQUEST_DELIVER, ANSWER_DELIVER][..])
+    // As in `request::update`.
+    .bind(i64::try_from(letters.len()).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
     Ok(())

@@ -47,10 +47,12 @@ pub async fn put_answers(tx: &mut PgConnection, keys: &KeyRing, answers: &[(Requ
     if answers.is_empty() {
         return Ok(());
     }
-    let rows = query("select request_id, wrapped_key from persons where request_id = any($1)")
-        .bind(answers.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
-        .fetch_all(&mut *tx)
-        .await?;
+    let rows = query(
+        "select p.request_id, p.wrapped_key from unnest($1::uuid[]) as i (id) join persons p on p.request_id = i.id",
+    )
+    .bind(answers.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
+    .fetch_all(&mut *tx)
+    .await?;
     let mut wrapped: HashMap<Uuid, &[u8]> = HashMap::with_capacity(rows.len());
     for row in &rows {
         wrapped.insert(row.try_get("request_id")?, row.try_get("wrapped_key")?);

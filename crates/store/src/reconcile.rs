@@ -198,10 +198,13 @@ pub async fn states(
     if requests.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = query("select request_id, state, answer_code from requests where request_id = any($1)")
-        .bind(requests.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-        .fetch_all(conn)
-        .await?;
+    let rows = query(
+        "select r.request_id, r.state, r.answer_code from unnest($1::uuid[]) as i (id)
+         join requests r on r.request_id = i.id",
+    )
+    .bind(requests.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
     rows.iter()
         .map(|row| {
             let state = State::from_word(row.try_get("state")?)

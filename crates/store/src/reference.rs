@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query, query_scalar};
 use xacminh_domain::calendar::{
-    Calendar, CalendarDay, CalendarVersion, Calendars, DayKind, OfficeHours, SaturdayMode, SaturdayRule, Scope,
-    ScopedDay, ScopedSaturday,
+    Calendar, CalendarDay, CalendarVersion, Calendars, ChangedDays, DayKind, OfficeHours, SaturdayMode, SaturdayRule,
+    Scope, ScopedDay, ScopedSaturday,
 };
 use xacminh_domain::directory::{Directory, DirectoryParts};
 use xacminh_domain::id::OfficeId;
@@ -21,6 +21,7 @@ use xacminh_registry::Registry;
 
 use crate::error::Error;
 use crate::ledger;
+use crate::recount;
 use crate::time::{At, On};
 
 /// What an import did.
@@ -30,6 +31,8 @@ pub enum Imported {
     Unchanged,
     /// They are in force now.
     Replaced,
+    /// They are in force now, and the working calendar is another: what is open is counted anew.
+    CalendarChanged,
 }
 
 /// The dated data in force, as the domain asks them.
@@ -37,6 +40,8 @@ pub enum Imported {
 pub struct Reference {
     /// Which import.
     pub version: String,
+    /// When it was imported: data may be imported anew under a version that was there.
+    pub imported_at: Timestamp,
     /// Units and offices.
     pub directory: Directory,
     /// The working calendars.
@@ -71,6 +76,14 @@ pub async fn import(tx: &mut PgConnection, registry: &Registry, at: Timestamp) -
     if latest.as_deref() == Some(registry.digest.as_slice()) {
         return Ok(Imported::Unchanged);
     }
+    let before = match load(tx).await {
+        Ok(reference) => Some((reference.version, Ok(reference.calendars))),
+        // Nothing was counted yet.
+        Err(Error::NoReference) => None,
+        // It cannot be told what was counted on: everything is compared.
+        Err(error @ Error::Unreadable { .. }) => Some(("unreadable".to_owned(), Err(error))),
+        Err(error) => return Err(error),
+    };
     for table in [
         "delete from office_serves",
         "delete from units",
@@ -100,8 +113,20 @@ pub async fn import(tx: &mut PgConnection, registry: &Registry, at: Timestamp) -
     .await?;
     let said = serde_json::json!({ "v": 1, "event": "imported", "version": registry.version });
     ledger::append_system(tx, "imports", at, &[said]).await?;
+    let mut done = Imported::Replaced;
+    if let Some((from, calendars)) = before {
+        let new = load(tx).await?;
+        let old = calendars.unwrap_or_else(|_| {
+            Calendars::new(&[], &[], &CalendarVersion::from(from.as_str()), new.calendars.nation().hours(), |_| None)
+        });
+        let changed = ChangedDays::between(&old, &new.calendars, |id| new.directory.province_of(id));
+        if !changed.is_empty() {
+            recount::note(tx, at, &from, &registry.version, &changed).await?;
+            done = Imported::CalendarChanged;
+        }
+    }
     query("select pg_notify('xacminh_reference', '')").execute(tx).await?;
-    Ok(Imported::Replaced)
+    Ok(done)
 }
 
 async fn units(tx: &mut PgConnection, r: &Registry) -> Result<(), Error> {
@@ -234,13 +259,19 @@ async fn rules(tx: &mut PgConnection, r: &Registry) -> Result<(), Error> {
     Ok(())
 }
 
+/// When the data in force were imported.
+pub async fn imported_at(conn: &mut PgConnection) -> Result<Timestamp, Error> {
+    let latest: Option<At> = query_scalar("select max(imported_at) from reference_versions").fetch_one(conn).await?;
+    latest.map(|at| at.0).ok_or(Error::NoReference)
+}
+
 /// Loads what is in force.
 pub async fn load(conn: &mut PgConnection) -> Result<Reference, Error> {
-    let version: Option<String> =
-        query_scalar("select version from reference_versions order by imported_at desc limit 1")
+    let latest: Option<(String, At)> =
+        sqlx::query_as("select version, imported_at from reference_versions order by imported_at desc limit 1")
             .fetch_optional(&mut *conn)
             .await?;
-    let version = version.ok_or(Error::NoReference)?;
+    let (version, At(imported_at)) = latest.ok_or(Error::NoReference)?;
     let rules = LegalRules::new(all(conn, "select * from legal_rules", legal_rule).await?);
     let days: Vec<ScopedDay> = all(conn, "select * from calendar_days", scoped_day).await?;
     let saturdays: Vec<ScopedSaturday> = all(conn, "select * from saturday_modes", scoped_saturday).await?;
@@ -273,6 +304,7 @@ pub async fn load(conn: &mut PgConnection) -> Result<Reference, Error> {
             directory.province_of(id)
         }),
         version,
+        imported_at,
         directory,
         rules,
         ladder: Ladder::new(all(conn, "select * from ladder_rules order by trigger, rung", ladder_row).await?),

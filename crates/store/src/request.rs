@@ -114,6 +114,8 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
         changed.iter().map(|c| f(&c.request.at).map(At)).collect()
     };
     let clocks: Vec<_> = changed.iter().map(|c| c.request.clock.as_ref()).collect();
+    // The limit takes nothing away. It lets PostgreSQL expect few rows, so that it looks for each by its
+    // key; a plan made while the table was small would read all of it, until statistics come.
     query(
         "update requests r set
              state = n.state, seq = n.seq, head_hash = n.head_hash, sent_at = n.sent_at,
@@ -124,14 +126,14 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
              calendar_version = n.calendar_version, answer_code = n.answer_code,
              answer_late = n.answer_late, handler = n.handler, rung = n.rung,
              file_closed_at = n.file_closed_at, file_closed_on = n.file_closed_on, file_form = n.file_form
-         from unnest($1::uuid[], $2::text[], $3::int[], $4::bytea[], $5::timestamptz[], $6::timestamptz[],
+         from (select * from unnest($1::uuid[], $2::text[], $3::int[], $4::bytea[], $5::timestamptz[], $6::timestamptz[],
              $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
              $12::text[], $13::timestamptz[], $14::date[], $15::date[], $16::timestamptz[], $17::text[],
              $18::text[], $19::bool[], $20::text[], $21::smallint[], $22::timestamptz[], $23::date[], $24::text[])
            as n (request_id, state, seq, head_hash, sent_at, delivered_at, opened_at, answered_at,
              answer_sent_at, read_at, withdrawn_at, clock_cause, clock_start, accept_due_on,
              answer_due_on, answer_due_at, calendar_version, answer_code, answer_late, handler, rung,
-             file_closed_at, file_closed_on, file_form)
+             file_closed_at, file_closed_on, file_form) limit $25) n
          where r.request_id = n.request_id",
     )
     .bind(changed.iter().map(|c| c.request.id.uuid()).collect::<Vec<_>>())
@@ -168,6 +170,7 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
             .map(|c| c.request.file_closed.map(|(form, _)| FileForm::from(form).as_str()))
             .collect::<Vec<_>>(),
     )
+    .bind(i64::try_from(changed.len()).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
     Ok(())

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use xacminh_demo::line::Address;
 use xacminh_domain::calendar::local_date;
 use xacminh_store::timer::{self, Whose};
 use xacminh_store::view::late::{self, Filter};
@@ -16,8 +17,8 @@ use xacminh_store::view::{by_office, lag, look, office, readiness, report};
 use xacminh_store::{Store, reconcile};
 
 use super::stage::{Running, Stage};
-use crate::offices::live;
-use crate::report::Run;
+use crate::load::Load as Offices;
+use crate::offices::{Life, Pace, Place};
 
 /// How long what a start sets free may take to leave.
 const SETTLE: Duration = Duration::from_secs(300);
@@ -72,12 +73,20 @@ pub(crate) struct Measured {
     pub(crate) commands_seconds: BTreeMap<String, f64>,
     /// Seconds of the store's questions, by their names.
     pub(crate) questions_seconds: BTreeMap<String, f64>,
-    pub(crate) lives: Run,
+    pub(crate) lives: Lives,
     /// Share of updates of `requests` and of `timers` that stayed in their page.
     pub(crate) hot_requests: f64,
     pub(crate) hot_timers: f64,
     /// Warnings and errors that the product logged.
     pub(crate) logged: Vec<String>,
+}
+
+/// What offices with a connection saw while they lived on it.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Lives {
+    pub(crate) lives_per_second: f64,
+    pub(crate) life_p50_ms: f64,
+    pub(crate) life_p99_ms: f64,
 }
 
 /// Measures all of it.
@@ -97,7 +106,7 @@ pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Measured> {
     store.close().await;
     let before = hot(stage).await?;
     let addresses = stage.addresses()?;
-    (m.lives, _) = live(addresses, load.window, load.warm_up, load.measured).await?;
+    m.lives = lives(addresses, load).await?;
     // What a backend counted is told when it has nothing to do.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = hot(stage).await?;
@@ -109,6 +118,16 @@ pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Measured> {
     m.restart_ready_seconds = again.ready_seconds;
     m.logged.extend(again.end().await?);
     Ok(m)
+}
+
+async fn lives(addresses: Vec<(Place, Address)>, load: Load) -> Result<Lives> {
+    let mut offices = Offices::start(addresses, Life::Whole, Pace::Window(load.window)).await?;
+    offices.go_on(load.warm_up).await?;
+    let stretch = offices.measure(load.measured).await?;
+    offices.last_lives().await?;
+    offices.end().await?;
+    let lives_per_second = ratio(i64::try_from(stretch.lives)?, 1) / stretch.seconds;
+    Ok(Lives { lives_per_second, life_p50_ms: stretch.life.p50_ms, life_p99_ms: stretch.life.p99_ms })
 }
 
 /// A share of what was filled in is proven whole by the product's own command.

@@ -8,6 +8,7 @@
 //! Days are days in Vietnam (UTC+7, no summer time); a day ends at 24:00, kept as the exclusive
 //! instant 17:00 UTC.
 
+mod changed;
 mod day;
 mod hours;
 mod scope;
@@ -16,6 +17,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
+pub use changed::ChangedDays;
 pub use day::{CalendarDay, CalendarVersion, DayKind, SaturdayMode, SaturdayRule};
 pub use hours::{OfficeHours, OfficeHoursError};
 pub use scope::{Calendars, Scope, ScopedDay, ScopedSaturday};
@@ -242,6 +244,28 @@ impl Calendar {
     /// When the counter opens on a day, worked or not.
     pub fn opening_of(&self, on: Date) -> Timestamp {
         at_micros(on, self.hours.starts().next().unwrap_or(0))
+    }
+
+    /// The days on which this calendar is not worked as `other` is, in order. Office hours are no matter: a
+    /// day is worked whole, for a morning, or not at all.
+    pub fn days_unlike(&self, other: &Self) -> Vec<Date> {
+        let imported = [self, other].into_iter().filter(|calendar| calendar.before.len() > 1);
+        let (first, end) = imported.fold((Date::MAX, Date::MIN), |(first, end), calendar| {
+            (first.min(calendar.first), end.max(calendar.end()))
+        });
+        let worked = |calendar: &Self, on| {
+            let micros = calendar.micros_of(on);
+            (micros > 0, micros == calendar.hours.micros_a_day())
+        };
+        let mut unlike = Vec::new();
+        let mut on = first;
+        while on < end {
+            if worked(self, on) != worked(other, on) {
+                unlike.push(on);
+            }
+            on = plus_days(on, 1);
+        }
+        unlike
     }
 
     /// Where the day stands in the tables; none outside the imported years.

@@ -118,6 +118,22 @@ impl Calendars {
         calendars
     }
 
+    /// Who has a calendar of its own, the nation first.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
+        let provinces = self.provinces.keys().map(|code| Scope::Province(*code));
+        let offices = self.offices.keys().map(|id| Scope::Office(*id));
+        std::iter::once(Scope::Nation).chain(provinces).chain(offices)
+    }
+
+    /// That of a scope: its own, or the next wider one's. `province` is where an office lies.
+    pub fn in_scope(&self, scope: Scope, province: Option<UnitCode>) -> &Calendar {
+        match scope {
+            Scope::Nation => &self.nation,
+            Scope::Province(code) => self.provinces.get(&code).unwrap_or(&self.nation),
+            Scope::Office(id) => self.of(&id, province),
+        }
+    }
+
     /// The nation's.
     pub fn nation(&self) -> &Calendar {
         &self.nation

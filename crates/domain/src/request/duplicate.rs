@@ -61,6 +61,7 @@ pub fn near_duplicates<'e>(
             | Event::Answered { .. }
             | Event::AnswerSent
             | Event::Read
+            | Event::Recounted { .. }
             | Event::FileClosed { .. } => {}
         }
     }

@@ -118,6 +118,16 @@ pub enum Event {
         /// Why.
         reason: WithdrawReason,
     },
+    /// The working calendar changed, and due dates were counted anew from the same starts. Those of before
+    /// stand in the events before; an answer that was given keeps its verdict.
+    Recounted {
+        /// When W owes the citizen a result; none: as before.
+        file_due: Option<Deadline>,
+        /// By when somebody at H must have opened it, and by when it must be answered; none: as before.
+        reply: Option<ReplyDues>,
+        /// The rungs that had fired and by these dates are not due yet. They stay fired.
+        undue: Vec<Undue>,
+    },
     /// W told that the file has ended: the file clock stands still.
     FileClosed {
         /// With which form.
@@ -125,6 +135,26 @@ pub enum Event {
         /// On which day.
         on: Date,
     },
+}
+
+/// The two due dates of H's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyDues {
+    /// By when somebody must have opened the request.
+    pub accept: Deadline,
+    /// By when it must be answered.
+    pub answer: Deadline,
+}
+
+/// A rung that fired before the date that holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Undue {
+    /// What made it fire.
+    pub trigger: Trigger,
+    /// Which rung.
+    pub rung: u8,
+    /// Its notice had not left and was taken back now. Else it had left, or there was none any more.
+    pub cancelled: bool,
 }
 
 /// The form that ends a citizen's file (handbook §2).

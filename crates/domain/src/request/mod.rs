@@ -17,7 +17,7 @@ mod kind;
 mod open;
 
 pub use duplicate::{Matter, near_duplicates};
-pub use event::{ClockCause, Event, FileForm, Opening, WithdrawReason};
+pub use event::{ClockCause, Event, FileForm, Opening, ReplyDues, Undue, WithdrawReason};
 pub use kind::{Lane, LaneReason, Lookup, Purpose, Question, RequestKind};
 pub use open::{OpenContext, OpenWarning, Opened, open};
 
@@ -284,6 +284,14 @@ impl Request {
             Event::Withdrawn { .. } => {
                 self.at.withdrawn.get_or_insert(at);
                 self.advance(State::Withdrawn);
+            }
+            Event::Recounted { file_due, reply, .. } => {
+                if file_due.is_some() {
+                    self.file_due.clone_from(file_due);
+                }
+                if let (Some((_, clock)), Some(dues)) = (&mut self.clock, reply) {
+                    (clock.accept, clock.answer) = (dues.accept.clone(), dues.answer.clone());
+                }
             }
             Event::FileClosed { form, on } => {
                 self.at.file_closed.get_or_insert(at);

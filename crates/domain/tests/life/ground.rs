@@ -50,6 +50,11 @@ impl Ground {
         }
     }
 
+    /// The same on another calendar.
+    pub(crate) fn on(calendar: Calendar) -> Self {
+        Self { calendar, ..Self::new() }
+    }
+
     pub(crate) fn counting(&self) -> Counting<'_> {
         Counting { calendar: &self.calendar, rules: &self.rules }
     }
@@ -116,13 +121,18 @@ pub(crate) fn answer(code: AnswerCode) -> Answer {
 
 /// 2026 with the one holiday that stands in the weeks these lives are lived in: Tuesday the 24th.
 fn calendar() -> Calendar {
-    let holiday = CalendarDay {
+    calendar_with(vec![], "test.1")
+}
+
+/// The same with further days, of another import.
+pub(crate) fn calendar_with(mut days: Vec<CalendarDay>, version: &str) -> Calendar {
+    days.push(CalendarDay {
         on: date(2026, 11, 24),
         kind: DayKind::Holiday,
         name: "Ngày Văn hóa Việt Nam".into(),
         provisional: false,
-    };
-    Calendar::new([holiday], "test.1".into(), "08:00-12:00;13:00-17:00".parse().unwrap())
+    });
+    Calendar::new(days, version.into(), "08:00-12:00;13:00-17:00".parse().unwrap())
 }
 
 fn rules() -> LegalRules {

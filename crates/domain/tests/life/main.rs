@@ -8,4 +8,5 @@
 mod ground;
 mod held;
 mod random;
+mod recounted;
 mod silence;

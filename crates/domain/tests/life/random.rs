@@ -123,6 +123,7 @@ fn allowed(from: State, event: &Event, to: State) -> bool {
             | Event::Answered { .. }
             | Event::AnswerSent
             | Event::Read
+            | Event::Recounted { .. }
             | Event::Withdrawn { .. },
             _,
             _,

@@ -133,7 +133,7 @@ fn not_received_starts_the_clock_after_four_working_hours_and_an_outage_restarts
     assert_eq!(fires(&request, false, &after), Some((november(19, 12, 0), ClockCause::NotConnected)));
     // While one lasts, only the file's own due is left to fire.
     let lasting = [(november(19, 9, 0), None)];
-    let next = escalation::plan(&request, november(19, 9, 0), ground.climb(&lasting)).unwrap();
+    let next = escalation::plan((&request).into(), november(19, 9, 0), ground.climb(&lasting)).unwrap();
     assert_eq!(next.iter().map(|p| p.trigger).collect::<Vec<_>>(), [Trigger::FileDue]);
 
     // Only working time counts: an hour of Friday, three of Monday.

@@ -19,6 +19,21 @@ pub struct Place {
     pub oldest_letter: Option<Timestamp>,
     /// The first day for whose messages there is no partition; none if there is no partition.
     pub partitions_until: Option<Date>,
+    /// A changed calendar whose due dates are being counted anew.
+    pub recount: Option<Recounting>,
+}
+
+/// How far due dates are counted anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recounting {
+    /// The import that changed the calendar.
+    pub version: String,
+    /// When it was imported.
+    pub imported_at: Timestamp,
+    /// How many requests got other dates.
+    pub recounted: i64,
+    /// All that was in life then was looked at; what follows is a last look.
+    pub is_through: bool,
 }
 
 /// What is in place now.
@@ -36,9 +51,24 @@ pub async fn place(conn: &mut PgConnection) -> Result<Place, Error> {
                  where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{6}$') as partitions_until",
     )
     .bind(i64::from(LOCK_SPACE))
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
+    let recount = query(
+        "select to_version, imported_at, recounted, passes > 0 as is_through from recounts
+         where finished_at is null order by recount_id limit 1",
+    )
+    .fetch_optional(conn)
+    .await?;
+    let recount = recount.map(|row| {
+        Ok::<_, Error>(Recounting {
+            version: row.try_get("to_version")?,
+            imported_at: row.try_get::<At, _>("imported_at")?.0,
+            recounted: row.try_get("recounted")?,
+            is_through: row.try_get("is_through")?,
+        })
+    });
     Ok(Place {
+        recount: recount.transpose()?,
         shards_held: row.try_get("shards_held")?,
         letters: row.try_get("letters")?,
         oldest_letter: row.try_get::<Option<At>, _>("oldest_letter")?.map(|at| at.0),
