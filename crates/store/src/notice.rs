@@ -23,7 +23,14 @@ pub async fn rungs(tx: &mut PgConnection, at: Timestamp, fired: &[(RequestId, &E
     for (id, event) in fired {
         let Event::RungFired { trigger, rung, clock_start, due_at, target } = event else { continue };
         let target = target.map(|office| office.to_string());
-        rungs.push((id.uuid(), Trigger::from(*trigger).as_str(), i16::from(*rung), At(*clock_start), At(*due_at), target));
+        rungs.push((
+            id.uuid(),
+            Trigger::from(*trigger).as_str(),
+            i16::from(*rung),
+            At(*clock_start),
+            At(*due_at),
+            target,
+        ));
     }
     if rungs.is_empty() {
         return Ok(());
