@@ -6,11 +6,12 @@ SERVERS := .run/servers
 DENY := PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked
 DEMO_ARGS := $(if $(KEEP),--keep) $(if $(CHAOS),--chaos $(CHAOS))
 BENCH_ARGS := $(if $(OFFICES),--offices $(OFFICES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SECONDS),--seconds $(SECONDS))
+SCALE_ARGS := $(if $(OPEN),--open $(OPEN)) $(if $(CLOSED),--closed $(CLOSED)) $(if $(HERD),--herd $(HERD)) $(if $(SECONDS),--seconds $(SECONDS))
 
-.PHONY: help demo down test bench check audit fmt schemas
+.PHONY: help demo down test bench bench-scale check audit fmt schemas
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## plays three stories and a nation on private servers (KEEP=1 leaves it running, CHAOS=10 kills ten times)
 	@deploy/demo $(DEMO_ARGS)
@@ -24,6 +25,9 @@ test: ## everything, on real servers that it starts itself
 bench: ## lives a second beside a bare relay, on a quiet machine, into bench/report.json; 45 minutes (OFFICES=600,32 PAIRS=5 SECONDS=60)
 	@deploy/bench $(BENCH_ARGS)
 
+bench-scale: ## small against a nation's million of open requests (OPEN=1000000 CLOSED=10000000 HERD=200000)
+	@deploy/bench-scale $(SCALE_ARGS)
+
 check: ## form: fmt, clippy, docs, who may depend on what, schemas, alert rules, scripts, units
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -36,7 +40,7 @@ check: ## form: fmt, clippy, docs, who may depend on what, schemas, alert rules,
 	@command -v promtool >/dev/null || deploy/install-servers --with-prometheus
 	promtool check config deploy/prometheus/prometheus.yml
 	promtool test rules deploy/prometheus/tests/*.yml
-	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit deploy/bench deploy/check-units
+	bash -n deploy/install-servers deploy/private-servers deploy/demo deploy/down deploy/test deploy/install-tools deploy/audit deploy/bench deploy/bench-scale deploy/check-units
 	@deploy/check-units
 
 audit: ## does an advisory name a crate we use? (asks the network)

@@ -11,6 +11,7 @@ mod pipe;
 mod proc;
 mod report;
 mod run;
+mod scale;
 mod side;
 mod words;
 
@@ -69,6 +70,8 @@ enum Part {
     /// The bare relay, as this program starts it for itself.
     #[command(hide = true)]
     Floor(floor::Floor),
+    /// Fills the store with a nation's requests and measures small against large.
+    Scale(scale::Scale),
 }
 
 #[tokio::main]
@@ -77,6 +80,7 @@ async fn main() -> Result<ExitCode> {
     match &args.part {
         // Ended by a signal, as any relay.
         Some(Part::Floor(args)) => floor::run(args).await.map(|()| ExitCode::SUCCESS),
+        Some(Part::Scale(args)) => scale::run(args).await.map(|()| ExitCode::SUCCESS),
         None => whole(&args).await,
     }
 }

@@ -12,7 +12,7 @@ use jiff::tz::offset;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, RECEIPT, REQUEST_DELIVER};
+use xacminh_contract::envelope::{ANSWER_DELIVER, CommandType, NOTICE, RECEIPT, REQUEST_DELIVER};
 use xacminh_demo::line::{Line, Message, Sheet, Word};
 use xacminh_domain::id::OfficeId;
 use xacminh_testkit::people::{Person, person};
@@ -214,6 +214,8 @@ impl Office {
                     Life::Bare => self.over(since).await?,
                 }
             }
+            // Rungs of requests that nobody here asked may fire meanwhile.
+            NOTICE => {}
             other => bail!("{other} came: {}", text(&body)),
         }
         self.line.ack(deliver.delivery_tag()).await

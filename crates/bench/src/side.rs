@@ -227,7 +227,7 @@ pub(crate) async fn end(child: ChildProcess) -> Result<()> {
 }
 
 /// Exchanges and work queues, as the product has them.
-async fn declare(world: &World) -> Result<()> {
+pub(crate) async fn declare(world: &World) -> Result<()> {
     let stop = CancellationToken::new();
     let bus = Bus::connect(&world.bus_settings(), &stop)?;
     bus.ready().await?;
@@ -236,7 +236,7 @@ async fn declare(world: &World) -> Result<()> {
 }
 
 /// A program that lies beside this one.
-fn beside(name: &str) -> Result<PathBuf> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let program = here.parent().context("this program lies nowhere")?.join(name);
     ensure!(program.is_file(), "there is no {}: build it first (`make bench` does)", program.display());

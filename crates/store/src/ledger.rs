@@ -48,15 +48,22 @@ pub struct Cause {
     pub trace: Option<TraceId>,
 }
 
-/// A row to be written.
+/// A row to be written. Only [`Chained`] makes one.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LedgerRow {
-    request_id: Uuid,
-    seq: u32,
-    at: Timestamp,
-    prev: Hash,
-    hash: Hash,
-    body: Vec<u8>,
+    /// Whose chain.
+    pub request_id: Uuid,
+    /// Its number in the chain, from 1.
+    pub seq: u32,
+    /// Its instant.
+    pub at: Timestamp,
+    /// The hash it follows.
+    pub prev: Hash,
+    /// Its own.
+    pub hash: Hash,
+    /// Its canonical bytes.
+    pub body: Vec<u8>,
 }
 
 impl Chained {

@@ -19,22 +19,37 @@ const LOCK: i64 = 7_226_465;
 /// Writes down rungs that fired. The key is the promise "once": a second row of one key fails the
 /// transaction, which then did nothing.
 pub async fn rungs(tx: &mut PgConnection, at: Timestamp, fired: &[(RequestId, &Event)]) -> Result<(), Error> {
+    let mut rungs = Vec::with_capacity(fired.len());
     for (id, event) in fired {
         let Event::RungFired { trigger, rung, clock_start, due_at, target } = event else { continue };
-        query(
-            "insert into rungs (request_id, trigger, rung, clock_start, due_at, fired_at, target)
-             values ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(id.uuid())
-        .bind(Trigger::from(*trigger).as_str())
-        .bind(i16::from(*rung))
-        .bind(At(*clock_start))
-        .bind(At(*due_at))
-        .bind(At(at))
-        .bind(target.map(|office| office.to_string()))
-        .execute(&mut *tx)
-        .await?;
+        let target = target.map(|office| office.to_string());
+        rungs.push((
+            id.uuid(),
+            Trigger::from(*trigger).as_str(),
+            i16::from(*rung),
+            At(*clock_start),
+            At(*due_at),
+            target,
+        ));
     }
+    if rungs.is_empty() {
+        return Ok(());
+    }
+    query(
+        "insert into rungs (request_id, trigger, rung, clock_start, due_at, fired_at, target)
+         select n.request_id, n.trigger, n.rung, n.clock_start, n.due_at, $6, n.target
+         from unnest($1::uuid[], $2::text[], $3::smallint[], $4::timestamptz[], $5::timestamptz[], $7::text[])
+             as n (request_id, trigger, rung, clock_start, due_at, target)",
+    )
+    .bind(rungs.iter().map(|r| r.0).collect::<Vec<_>>())
+    .bind(rungs.iter().map(|r| r.1).collect::<Vec<_>>())
+    .bind(rungs.iter().map(|r| r.2).collect::<Vec<_>>())
+    .bind(rungs.iter().map(|r| r.3).collect::<Vec<_>>())
+    .bind(rungs.iter().map(|r| r.4).collect::<Vec<_>>())
+    .bind(At(at))
+    .bind(rungs.iter().map(|r| r.5.as_deref()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

@@ -86,7 +86,8 @@ pub struct Waiting {
     pub letter: Letter,
 }
 
-pub(crate) fn shard(office: OfficeId) -> i16 {
+/// The shard of an office.
+pub fn shard(office: OfficeId) -> i16 {
     i16::try_from(office.spread() % u32::from(SHARDS.unsigned_abs())).unwrap_or(0)
 }
 
