@@ -109,7 +109,7 @@ fn form_is_checked_before_meaning() {
         fault(communes, "00001,Phường Phúc Xá,phuong,001,01,,", "00001,Phường Phúc Xá,phuong,001,01,"),
         at(communes, "00001,Phường Phúc Xá,phuong,001,01,2025-06-30", "valid_to")
     );
-    assert_eq!(fault("VERSION", "2026-11-26.1", "latest"), at("VERSION", "latest", "byte 1"));
+    assert_eq!(fault("VERSION", "2026-11-26.2", "latest"), at("VERSION", "latest", "byte 1"));
     let copy = Copy::new();
     copy.change(communes, |text| text.replacen('\n', "\r\n", 1));
     assert!(matches!(copy.load().unwrap_err().place(), Some(("units/communes.csv", 1, "byte 61"))));

@@ -91,7 +91,7 @@ fn the_counts_are_those_of_the_sources() {
     assert_eq!(edges(date(2025, 7, 1)).filter(|s| s.detail.is_whole()).count(), 9_594);
     assert_eq!((edges(date(2026, 4, 30)).count(), edges(date(2026, 9, 20)).count()), (10, 12));
     assert_eq!(REGISTRY.variants.len(), 187 + 3);
-    assert_eq!(REGISTRY.version, "2026-11-26.1");
+    assert_eq!(REGISTRY.version, "2026-11-26.2");
 }
 
 #[test]
