@@ -91,7 +91,10 @@ impl Table {
     }
 
     fn by_month(self) -> bool {
-        matches!(self, Self::Events | Self::Inbox)
+        match self {
+            Self::Events | Self::Inbox | Self::Requests | Self::Persons | Self::Answers | Self::Rungs => true,
+            Self::Timers | Self::Deliveries | Self::SentLetters => false,
+        }
     }
 }
 

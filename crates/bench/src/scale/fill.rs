@@ -176,7 +176,8 @@ async fn take_off_indexes(conn: &mut PgConnection) -> Result<Vec<String>> {
     }
     for (name, definition) in indexes {
         raw_sql(AssertSqlSafe(format!("drop index {name}"))).execute(&mut *conn).await?;
-        restore.push(definition);
+        // So PostgreSQL spells an index of a partitioned table; without its parts it would be none.
+        restore.push(definition.replace(" ON ONLY ", " ON "));
     }
     Ok(restore)
 }

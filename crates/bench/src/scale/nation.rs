@@ -129,7 +129,7 @@ pub(crate) fn instant(on: Date, share: f64) -> Timestamp {
         if left <= weight {
             let minutes = f64::from(from) + f64::from(to - from) * left / weight;
             #[expect(clippy::cast_possible_truncation, reason = "microseconds of one day")]
-            let us = (minutes * 60e6) as i64;
+            let us = (minutes * 60e6).round() as i64;
             return Timestamp::from_microsecond(midnight + us).unwrap_or(Timestamp::MAX);
         }
         left -= weight;
