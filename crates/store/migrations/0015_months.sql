@@ -88,7 +88,8 @@ $$;
 select ensure_partitions((now() at time zone 'UTC')::date - 100, (now() at time zone 'UTC')::date + 60)
 where partitions_begin('requests') is not null;
 
--- Made where the old one was dropped or attached to; only columns that never change (HOT).
+-- A part of the new one, where there are rows; only columns that never change (HOT).
+-- contracts: safe after 0.0.0, because no program names an index.
 alter index if exists requests_same_file rename to requests_same_file_000000;
 create index requests_same_file on requests (requester, case_code, kind, responder, submitted_at, request_id);
 
