@@ -62,6 +62,11 @@ async fn a_month_leaves_with_its_chains_and_what_is_in_life_goes_on() -> Result<
     stage.until(&format!("select count(*) from archive.rungs where request_id in ('{silent}', '{unread}')"), 0).await;
     stage.until("select count(*) from inbox_202509", 0).await;
 
+    let days = |from: &str, to: &str| (from.parse().unwrap(), to.parse().unwrap());
+    for ((from, to), wanted) in [(days("2025-09-10", "2025-09-10"), 2), (days("2025-09-11", "2025-12-31"), 0)] {
+        assert_eq!(retention::have_left(&mut *stage.store.conn().await?, from, to).await?, wanted);
+    }
+
     // Whoever asks about it is told as of one that never was; a repeat of its submit is too old to act.
     let gone = ward.ask(CommandType::FileClose, &crate::desk::closing(read, "ct08", "2025-09-12")).await?;
     assert_eq!(gone.refusal.context("refused")?.code, "request_unknown");

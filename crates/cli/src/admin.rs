@@ -41,7 +41,13 @@ pub(crate) async fn import(settings: &Settings) -> Result<()> {
         Imported::Replaced | Imported::CalendarChanged => "is in force now",
         Imported::Unchanged => "is in force already, nothing changed",
     };
-    show::line(format!("version {} {what}: {} units, {}", registry.version, registry.units.len(), counts.join(", ")));
+    show::line(format!(
+        "version {} of {} {what}: {} units, {}",
+        registry.version,
+        settings.data_dir.display(),
+        registry.units.len(),
+        counts.join(", ")
+    ));
     if let Some(requests) = affected {
         show::line(format!(
             "the working calendar changed: {requests} open requests get other due dates. A running process with the \

@@ -27,7 +27,7 @@ pub(crate) fn read(files: &mut Files) -> Result<Vec<CalendarDay>, Error> {
             }
             Ok(CalendarDay {
                 on,
-                kind: r.word("kind", |word| DayKind::from_word(word).filter(|kind| !kind.is_local()))?,
+                kind: r.one_of("kind", kinds(false), DayKind::from_word)?,
                 name: r.required("name")?,
                 provisional: provisional(r)?,
             })
@@ -49,11 +49,12 @@ pub(crate) fn read(files: &mut Files) -> Result<Vec<CalendarDay>, Error> {
 }
 
 fn provisional(r: &Record<'_>) -> Result<bool, Error> {
-    r.word("status", |word| match word {
-        "official" => Some(false),
-        "provisional" => Some(true),
-        _ => None,
-    })
+    r.one_of("status", ["official", "provisional"], |word| Some(word == "provisional"))
+}
+
+/// The kinds of days, those of one place or the nation's.
+fn kinds(local: bool) -> impl Iterator<Item = &'static str> {
+    DayKind::ALL.into_iter().filter(move |kind| kind.is_local() == local).map(DayKind::as_str)
 }
 
 /// Who may have days of its own.
@@ -84,7 +85,7 @@ pub(crate) fn read_local(files: &mut Files, places: &Places) -> Result<Vec<Scope
         }
         let day = CalendarDay {
             on: r.date("date")?,
-            kind: r.word("kind", |word| DayKind::from_word(word).filter(|kind| kind.is_local()))?,
+            kind: r.one_of("kind", kinds(true), DayKind::from_word)?,
             name: r.required("name")?,
             provisional: provisional(r)?,
         };
@@ -100,7 +101,7 @@ pub(crate) fn read_local(files: &mut Files, places: &Places) -> Result<Vec<Scope
 pub(crate) fn read_saturdays(files: &mut Files, places: &Places) -> Result<Vec<ScopedSaturday>, Error> {
     let table = files.table(SATURDAY, &["scope", "mode", "valid_from", "valid_to"], |r| {
         let (valid_from, valid_to) = r.interval()?;
-        let mode = r.word("mode", SaturdayMode::from_word)?;
+        let mode = r.one_of("mode", SaturdayMode::ALL.map(SaturdayMode::as_str), SaturdayMode::from_word)?;
         Ok(ScopedSaturday { scope: places.scope(r)?, rule: SaturdayRule { mode, valid_from, valid_to } })
     })?;
     let spans = table.rows.iter().map(|l| (l.row.scope, span(l.row.rule.valid_from, l.row.rule.valid_to), l.line));

@@ -210,6 +210,18 @@ impl Record<'_> {
         read(word).ok_or_else(|| self.fault(column, format!("the word {word:?} is not in the list")))
     }
 
+    /// The same where whoever writes the file by hand is told the list.
+    pub(crate) fn one_of<V>(
+        &self,
+        column: &str,
+        list: impl IntoIterator<Item = &'static str>,
+        read: impl Fn(&str) -> Option<V>,
+    ) -> Result<V, Error> {
+        let (word, list) = (self.raw(column), list.into_iter().collect::<Vec<_>>());
+        let known = read(word).filter(|_| list.contains(&word));
+        known.ok_or_else(|| self.fault(column, format!("{word:?} is none of: {}", list.join(", "))))
+    }
+
     /// A plain whole number.
     pub(crate) fn number<V: FromStr>(&self, column: &str) -> Result<V, Error> {
         let text = self.raw(column);

@@ -102,6 +102,20 @@ pub async fn has_left(conn: &mut PgConnection, id: RequestId) -> Result<bool, Er
         .await?)
 }
 
+/// How many requests that were submitted on these days are in the archive.
+pub async fn have_left(conn: &mut PgConnection, from: Date, to: Date) -> Result<i64, Error> {
+    // An id may be 90 days older than its submit, and a day ahead of it: so few months are looked through.
+    Ok(query_scalar(
+        "select count(*) from archive.requests where report_day(submitted_at) between $1 and $2
+             and request_id >= uuid_floor(($1::date - 91)::timestamp at time zone 'UTC')
+             and request_id < uuid_floor(($2::date + 3)::timestamp at time zone 'UTC')",
+    )
+    .bind(On(from))
+    .bind(On(to))
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Lets a month leave, but for its requests that are in life or did not end before `ended_before`.
 /// Commands wait only while the tables change hands; if those at work do not let that begin, the error is
 /// transient and nothing has changed. The connection is one for this work alone

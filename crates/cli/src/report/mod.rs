@@ -22,10 +22,10 @@ use jiff::civil::Date;
 use xacminh_domain::calendar::{at_local, end_of_day};
 use xacminh_store::view::report::Days;
 use xacminh_store::view::{by_office, look, report as view};
-use xacminh_store::{outage, reference};
+use xacminh_store::{outage, reference, retention};
 
 use crate::settings::Settings;
-use crate::wiring;
+use crate::{show, wiring};
 use model::Report as Page;
 use tables::Figures;
 
@@ -89,6 +89,12 @@ pub(crate) async fn report(settings: &Settings, args: &Report) -> Result<()> {
         bail!("a workbook is no text: name a file with --out");
     }
     let page = make(settings, args).await?;
+    if retention::have_left(&mut *wiring::store(settings)?.conn().await?, args.from, args.to).await? > 0 {
+        show::aside(
+            "một số yêu cầu của những ngày này đã vào kho lưu trữ, không có trong báo cáo (some requests of these days \
+             have left for the archive and are not in this report)",
+        );
+    }
     let bytes = match args.format {
         Form::Text => text::page(&page).into_bytes(),
         Form::Csv => files::csv(&page)?,
