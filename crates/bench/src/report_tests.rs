@@ -1,3 +1,5 @@
+//! The report and its words, from runs made by hand.
+
 use super::*;
 
 fn run(lives_per_second: f64) -> Run {

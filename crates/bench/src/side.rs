@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -72,17 +72,7 @@ impl Sides {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let (product, floor) = (World::new("bench_product").await?, World::new("bench_floor").await?);
         let path = |name: &str| dir.join(name).display().to_string();
-        let env: Vec<(String, String)> = [
-            ("XACMINH_DATA_DIR", data.display().to_string()),
-            ("XACMINH_POSTGRESQL__URL", product.pg_url()),
-            ("XACMINH_RABBITMQ__URL", product.amqp_url()),
-            ("XACMINH_RABBITMQ__MANAGEMENT_URL", product.mgmt_url().to_owned()),
-            ("XACMINH_KEYS__MASTER_FILE", path("master.key")),
-            ("XACMINH_ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
-            ("XACMINH_LOG__FORMAT", "json".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec();
+        let env = settings(&product, data, path("master.key"));
         let mut sides = Self { product, floor, dir: dir.to_owned(), data: data.to_owned(), env, grants: Vec::new() };
         sides.xacminh(&["keys", "new", &path("master.key")])?;
         sides.xacminh(&["migrate"])?;
@@ -134,9 +124,7 @@ impl Sides {
     }
 
     fn xacminh(&self, args: &[&str]) -> Result<()> {
-        let out = Command::new(beside("xacminh")?).args(args).envs(self.env.iter().cloned()).output()?;
-        ensure!(out.status.success(), "xacminh {}: {}", args[0], String::from_utf8_lossy(&out.stderr));
-        Ok(())
+        xacminh(&self.env, args).map(drop)
     }
 
     /// Where the offices connect to on one of the sides.
@@ -233,6 +221,28 @@ pub(crate) async fn declare(world: &World) -> Result<()> {
     bus.ready().await?;
     stop.cancel();
     Ok(())
+}
+
+/// The settings of a product that is measured, in the names of its environment.
+pub(crate) fn settings(world: &World, data: &Path, master_key: String) -> Vec<(String, String)> {
+    [
+        ("XACMINH_DATA_DIR", data.display().to_string()),
+        ("XACMINH_POSTGRESQL__URL", world.pg_url()),
+        ("XACMINH_RABBITMQ__URL", world.amqp_url()),
+        ("XACMINH_RABBITMQ__MANAGEMENT_URL", world.mgmt_url().to_owned()),
+        ("XACMINH_KEYS__MASTER_FILE", master_key),
+        ("XACMINH_ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
+        ("XACMINH_LOG__FORMAT", "json".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// One of its commands.
+pub(crate) fn xacminh(env: &[(String, String)], args: &[&str]) -> Result<Output> {
+    let out = Command::new(beside("xacminh")?).args(args).envs(env.iter().cloned()).output()?;
+    ensure!(out.status.success(), "xacminh {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr));
+    Ok(out)
 }
 
 /// A program that lies beside this one.

@@ -8,6 +8,7 @@ mod credentials;
 mod demo;
 mod doctor;
 mod epoch;
+mod in_place;
 mod late;
 mod logging;
 mod office;

@@ -14,25 +14,17 @@ use xacminh_bus::{Bus, BusState, InboxSight, LineState, WORK_QUEUES};
 use xacminh_console::health::CheckState;
 use xacminh_console::parts::Part;
 use xacminh_contract::names::{QUEUE_REJECTED, QUEUE_UNROUTED};
-use xacminh_domain::Date;
-use xacminh_domain::calendar::local_date;
 use xacminh_services::{Core, Dependency, Metrics};
 use xacminh_store::Store;
-use xacminh_store::outbox::SHARDS;
-use xacminh_store::view::readiness::{self, Place, Recounting};
+use xacminh_store::view::readiness;
 
 use crate::doctor::finding::Finding;
+use crate::in_place::in_place;
 
 /// How long PostgreSQL or RabbitMQ may take to answer a question of ours.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// How often PostgreSQL is asked whether it is there.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// A letter that has waited longer than this is worth a look.
-const LETTER_PATIENCE: SignedDuration = SignedDuration::from_secs(60);
-/// A million due dates are counted anew in a minute; what takes so much longer stands still.
-const RECOUNT_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
-/// Partitions are made two months ahead; with fewer days than these left, nobody makes them.
-const PARTITION_DAYS: i64 = 14;
 
 /// Whether PostgreSQL answers.
 #[derive(Debug, Clone)]
@@ -266,81 +258,6 @@ fn reference(version: Option<String>) -> Part {
     match version {
         Some(version) => Part::good("reference data", format!("version {version} is in force")),
         None => Part::bad("reference data", "not read yet: the roles begin as soon as PostgreSQL answers"),
-    }
-}
-
-/// The shards, the outbox, the partitions and the due dates.
-pub(crate) fn in_place(place: &Place, now: Timestamp) -> [Finding; 4] {
-    let all = i64::from(SHARDS);
-    let shards = if place.shards_held >= all {
-        Finding::sound("shards", format!("all {all} are held by a relay"))
-    } else {
-        Finding::look(
-            "shards",
-            format!("{} of {all} are held by a relay; the letters of the others wait, none is lost", place.shards_held),
-            "A relay that has just started takes them within some seconds; if this stays, start a process with the \
-             role relay",
-        )
-    };
-    let letters = match place.oldest_letter {
-        None => Finding::sound("outbox", "no letter waits"),
-        Some(oldest) if now.duration_since(oldest) <= LETTER_PATIENCE => Finding::sound(
-            "outbox",
-            format!("{} letters wait, the oldest for {}", place.letters, age(now.duration_since(oldest))),
-        ),
-        Some(oldest) => Finding::look(
-            "outbox",
-            format!(
-                "{} letters wait, the oldest since {} (for {}). None is lost",
-                place.letters,
-                local(oldest),
-                age(now.duration_since(oldest)),
-            ),
-            "See the lines of RabbitMQ and the shards; if those are well, an office has no inbox or its letter cannot \
-             be opened: the log names it",
-        ),
-    };
-    let due_dates = due_dates(place.recount.as_ref(), now);
-    [shards, letters, partitions(place.partitions_until, local_date(now)), due_dates]
-}
-
-/// Whether due dates are being counted anew after the calendar changed.
-fn due_dates(recount: Option<&Recounting>, now: Timestamp) -> Finding {
-    const NAME: &str = "due dates";
-    let Some(Recounting { version, imported_at, recounted, is_through }) = recount else {
-        return Finding::sound(NAME, "counted on the calendar in force");
-    };
-    let lasts = now.duration_since(*imported_at);
-    if *is_through {
-        return Finding::sound(
-            NAME,
-            format!("{recounted} requests were counted anew on version {version}; a last look follows"),
-        );
-    }
-    let what = format!("{recounted} requests are counted anew on version {version} so far, for {}", age(lasts));
-    if lasts <= RECOUNT_PATIENCE {
-        Finding::sound(NAME, what)
-    } else {
-        Finding::look(
-            NAME,
-            format!("{what}. Until it is done, others keep the dates of the calendar before"),
-            "Start a process with the role escalating if none runs; if one does, its log says why it cannot",
-        )
-    }
-}
-
-fn partitions(until: Option<Date>, today: Date) -> Finding {
-    const NAME: &str = "partitions";
-    let todo = "A running process makes them two months ahead: look in its log for why it cannot";
-    match until {
-        Some(until) if until > today.saturating_add(SignedDuration::from_hours(24 * PARTITION_DAYS)) => {
-            Finding::sound(NAME, format!("there for messages of the days before {until}"))
-        }
-        Some(until) => {
-            let what = format!("there only for messages of the days before {until}; later ones could not be stored");
-            Finding::look(NAME, what, todo)
-        }
-        None => Finding::look(NAME, "there are none, so no message can be stored", todo),
     }
 }
 

@@ -75,44 +75,6 @@ fn postgresql_away_says_what_waits_where() {
 }
 
 #[test]
-fn what_the_store_holds_is_judged() {
-    let now: Timestamp = "2026-11-19T12:00:00+07:00".parse().unwrap();
-    let well = Place {
-        shards_held: 16,
-        letters: 2,
-        oldest_letter: Some(now - SignedDuration::from_secs(60)),
-        partitions_until: Some(jiff::civil::date(2027, 2, 1)),
-        recount: None,
-    };
-    assert_eq!(in_place(&well, now).map(|found| Part::from(found).mark), [Mark::Good; 4]);
-    let since = |minutes| Recounting {
-        version: "2026-11-20.1".to_owned(),
-        imported_at: now - SignedDuration::from_mins(minutes),
-        recounted: 3_000,
-        is_through: false,
-    };
-    for (recount, mark) in
-        [(since(10), Mark::Good), (since(11), Mark::Look), (Recounting { is_through: true, ..since(11) }, Mark::Good)]
-    {
-        let part = Part::from(due_dates(Some(&recount), now));
-        assert_eq!(part.mark, mark);
-        assert!(part.words.starts_with("3000 requests"), "{}", part.words);
-    }
-    let ill = Place {
-        shards_held: 12,
-        letters: 2,
-        oldest_letter: Some(now - SignedDuration::from_secs(61)),
-        partitions_until: Some(jiff::civil::date(2026, 12, 1)),
-        recount: Some(since(11)),
-    };
-    let parts = in_place(&ill, now).map(Part::from);
-    assert_eq!(parts.clone().map(|part| part.mark), [Mark::Look; 4]);
-    assert!(parts[0].words.starts_with("12 of 16"), "{}", parts[0].words);
-    assert!(parts[1].words.contains("since 2026-11-19 11:58:59 +07:00 (for 61 s)"), "{}", parts[1].words);
-    assert_eq!(Part::from(partitions(None, local_date(now))).mark, Mark::Look);
-}
-
-#[test]
 fn a_queue_that_nobody_reads_is_named_with_the_role_it_wants() {
     let queues = ["xacminh.work.intake", "xacminh.work.answering"];
     let read = InboxSight::There { consumers: 2, waiting: 0 };

@@ -97,7 +97,7 @@ struct Found {
 
 /// A connection that finds a request, and whether that is in the archive.
 async fn where_it_is(store: &Store, id: RequestId) -> Result<(PgConnection, bool)> {
-    let mut here = store.at_leisure().await?;
+    let mut here = store.conn().await?.detach();
     if retention::has_left(&mut here, id).await? { Ok((store.archive().await?, true)) } else { Ok((here, false)) }
 }
 

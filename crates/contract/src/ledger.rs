@@ -181,6 +181,11 @@ pub struct Body {
 }
 
 impl Body {
+    /// An event that the broker itself caused.
+    pub fn of(event: &Event) -> Self {
+        Self { v: 1, by: None, message_id: None, client_at: None, trace: None, resubmits: None, entry: event.into() }
+    }
+
     /// The canonical bytes: fields in the order above, no spaces.
     pub fn to_bytes(&self) -> Vec<u8> {
         // Plain structs of strings, numbers and flags always serialise.
@@ -359,15 +364,6 @@ mod tests {
     /// What is in somebody's ledger is read for ever: these very bytes, and made again the same.
     #[test]
     fn the_bytes_of_a_recount_are_what_they_were() {
-        let of = |event: &Event| Body {
-            v: 1,
-            by: None,
-            message_id: None,
-            client_at: None,
-            trace: None,
-            resubmits: None,
-            entry: event.into(),
-        };
         let due = |day: i8| {
             format!(r#"{{"on":"2026-11-{day}","at":"2026-11-{}T00:00:00+07:00","calendar":"2026-11-20.1"}}"#, day + 1)
         };
@@ -388,7 +384,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert_eq!(String::from_utf8(of(&event).to_bytes()).unwrap(), bytes);
+            assert_eq!(String::from_utf8(Body::of(&event).to_bytes()).unwrap(), bytes);
             assert_eq!(Event::from(Body::from_bytes(bytes.as_bytes()).unwrap().entry), event);
         }
     }

@@ -1,3 +1,5 @@
+//! Names, labels and numbers of series of the metrics.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use prometheus::core::Collector;

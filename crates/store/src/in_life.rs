@@ -10,10 +10,12 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query, query_scalar};
 use uuid::Uuid;
 use xacminh_contract::notice::{For, Topic};
+use xacminh_contract::receipt as wire;
+use xacminh_contract::request::Kind;
 use xacminh_domain::deadline::Deadline;
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::recount::{ClockDays, Facts};
-use xacminh_domain::request::{Event, Fired, Instants, ReplyDues, RequestKind, State};
+use xacminh_domain::request::{Event, Fired, Instants, ReplyDues, State};
 use xacminh_domain::rules::Trigger;
 use xacminh_domain::{Date, Timestamp};
 use xacminh_trust::chain::Hash;
@@ -69,7 +71,8 @@ pub async fn lock(tx: &mut PgConnection, read: &[&InLife]) -> Result<(HashSet<Re
         return Ok((HashSet::new(), Page::default()));
     }
     let locked: Vec<(Uuid, i32)> = sqlx::query_as(
-        "select request_id, seq from requests where request_id = any($1) order by request_id for update",
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, seq from requests where request_id = i.id for update) r",
     )
     .bind(read.iter().map(|r| r.id.uuid()).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
@@ -91,10 +94,12 @@ pub async fn lock(tx: &mut PgConnection, read: &[&InLife]) -> Result<(HashSet<Re
 async fn in_life(conn: &mut PgConnection, timers: &[(Uuid, At)]) -> Result<Page, Error> {
     let next: HashMap<Uuid, Timestamp> = timers.iter().map(|(id, at)| (*id, at.0)).collect();
     let rows = query(
-        "select request_id, requester, responder, kind, received_on, state, seq, head_hash, submitted_at, opened_at,
-             answered_at, answer_sent_at, file_due_on, file_closed_on is not null as file_closed, clock_start,
-             accept_due_on, answer_due_on
-         from requests where request_id = any($1) order by request_id",
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, requester, responder, kind, received_on, state, seq, head_hash, submitted_at,
+                 opened_at, answered_at, answer_sent_at, file_due_on, file_closed_on is not null as file_closed,
+                 clock_start, accept_due_on, answer_due_on
+             from requests where request_id = i.id) r
+         order by r.request_id",
     )
     .bind(timers.iter().map(|(id, _)| *id).collect::<Vec<_>>())
     .fetch_all(conn)
@@ -123,17 +128,13 @@ fn read(row: &PgRow, id: RequestId, next: Option<Timestamp>) -> Result<InLife, E
         (None, ..) => None,
         _ => return Err(Error::unreadable("a clock", "without its due dates")),
     };
-    let kind: &str = row.try_get("kind")?;
-    let state: &str = row.try_get("state")?;
     let facts = Facts {
-        state: State::ALL
-            .into_iter()
-            .find(|s| s.as_str() == state)
-            .ok_or_else(|| Error::unreadable("a state", "an unknown word"))?,
-        kind: RequestKind::ALL
-            .into_iter()
-            .find(|k| k.as_str() == kind)
-            .ok_or_else(|| Error::unreadable("a kind", "an unknown word"))?,
+        state: wire::State::from_word(row.try_get("state")?)
+            .ok_or_else(|| Error::unreadable("a state", "an unknown word"))?
+            .into(),
+        kind: Kind::from_word(row.try_get("kind")?)
+            .ok_or_else(|| Error::unreadable("a kind", "an unknown word"))?
+            .into(),
         received_on: row.try_get::<On, _>("received_on")?.0,
         at: Instants {
             submitted: row.try_get::<At, _>("submitted_at")?.0,
@@ -168,11 +169,13 @@ pub struct FiredFor {
 
 /// The rungs of requests that fired. They change under the lock of their request alone.
 pub async fn fired(conn: &mut PgConnection, ids: &[RequestId]) -> Result<HashMap<RequestId, Vec<FiredFor>>, Error> {
-    let rows =
-        query("select request_id, trigger, rung, clock_start, fired_at, target from rungs where request_id = any($1)")
-            .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-            .fetch_all(conn)
-            .await?;
+    let rows = query(
+        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+             select request_id, trigger, rung, clock_start, fired_at, target from rungs where request_id = i.id) r",
+    )
+    .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
     let mut found: HashMap<RequestId, Vec<FiredFor>> = HashMap::new();
     for row in rows {
         let fired = Fired {
@@ -238,8 +241,6 @@ pub async fn redate(tx: &mut PgConnection, lines: &[(RequestId, Topic, Date)]) -
 #[derive(Debug, Clone)]
 pub struct Counted {
     row: LedgerRow,
-    seq: u32,
-    head: Hash,
     file_due: Option<Deadline>,
     reply: Option<ReplyDues>,
     waits: bool,
@@ -248,14 +249,13 @@ pub struct Counted {
 impl InLife {
     /// Takes the event in at the end of its chain.
     pub fn counted(&self, at: Timestamp, event: &Event) -> Counted {
-        let mut moved = (None, None);
-        if let Event::Recounted { file_due, reply, .. } = event {
-            moved = (file_due.clone(), reply.clone());
-        }
-        let (file_due, reply) = moved;
-        let (row, head) = LedgerRow::of_the_broker(self.id, self.seq + 1, self.head, at, event);
-        let waits = self.facts.state == State::Submitted;
-        Counted { row, seq: self.seq + 1, head, file_due, reply, waits }
+        let (file_due, reply) = if let Event::Recounted { file_due, reply, .. } = event {
+            (file_due.clone(), reply.clone())
+        } else {
+            (None, None)
+        };
+        let row = LedgerRow::of_the_broker(self.id, self.seq + 1, self.head, at, event);
+        Counted { row, file_due, reply, waits: self.facts.state == State::Submitted }
     }
 }
 
@@ -281,9 +281,9 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
            as n (request_id, seq, head_hash, file_due_on, accept_due_on, answer_due_on, answer_due_at, calendar_version)
          where r.request_id = n.request_id",
     )
-    .bind(counted.iter().map(|c| c.row.request_id()).collect::<Vec<_>>())
-    .bind(counted.iter().map(|c| i32::try_from(c.seq).unwrap_or(i32::MAX)).collect::<Vec<_>>())
-    .bind(counted.iter().map(|c| c.head.as_bytes().as_slice()).collect::<Vec<_>>())
+    .bind(counted.iter().map(|c| c.row.request_id).collect::<Vec<_>>())
+    .bind(counted.iter().map(|c| i32::try_from(c.row.seq).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(counted.iter().map(|c| c.row.hash.as_bytes().as_slice()).collect::<Vec<_>>())
     .bind(counted.iter().map(|c| c.file_due.as_ref().map(|due| On(due.on))).collect::<Vec<_>>())
     .bind(reply(|dues| dues.accept.on))
     .bind(reply(|dues| dues.answer.on))
@@ -295,7 +295,7 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
     let waiting: Vec<(Uuid, On)> = counted
         .iter()
         .filter(|c| c.waits)
-        .filter_map(|c| Some((c.row.request_id(), On(c.file_due.as_ref()?.on))))
+        .filter_map(|c| Some((c.row.request_id, On(c.file_due.as_ref()?.on))))
         .collect();
     if !waiting.is_empty() {
         query(

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row, query};
 use uuid::Uuid;
-use xacminh_contract::ledger::{Body, Entry};
+use xacminh_contract::ledger::Body;
 use xacminh_contract::trace::TraceId;
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::{MessageId, OfficeId, RequestId};
@@ -48,7 +48,7 @@ pub struct Cause {
     pub trace: Option<TraceId>,
 }
 
-/// A row to be written. Only [`Chained`] makes one.
+/// A row to be written. Only this crate makes one.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LedgerRow {
@@ -84,13 +84,12 @@ impl Chained {
 
     fn link(&mut self, at: Timestamp, event: &Event, cause: Cause) -> LedgerRow {
         let body = Body {
-            v: 1,
             by: cause.by.map(Into::into),
             message_id: cause.message_id.map(Into::into),
             client_at: cause.client_at.map(Into::into),
             trace: cause.trace.filter(|trace| *trace != self.trace),
             resubmits: cause.resubmits.map(Into::into),
-            entry: Entry::from(event),
+            ..Body::of(event)
         }
         .to_bytes();
         self.seq += 1;
@@ -108,24 +107,9 @@ impl LedgerRow {
     }
 
     /// An act of the broker's own that is number `seq` of a chain which ends in `head`, for whoever knows
-    /// the end of the chain and needs no more of it; and the new end.
-    pub(crate) fn of_the_broker(id: RequestId, seq: u32, head: Hash, at: Timestamp, event: &Event) -> (Self, Hash) {
-        let body = Body {
-            v: 1,
-            by: None,
-            message_id: None,
-            client_at: None,
-            trace: None,
-            resubmits: None,
-            entry: Entry::from(event),
-        };
-        let row = Self::after(head, id, seq, at, body.to_bytes());
-        let head = row.hash;
-        (row, head)
-    }
-
-    pub(crate) fn request_id(&self) -> Uuid {
-        self.request_id
+    /// the end of the chain and needs no more of it.
+    pub(crate) fn of_the_broker(id: RequestId, seq: u32, head: Hash, at: Timestamp, event: &Event) -> Self {
+        Self::after(head, id, seq, at, Body::of(event).to_bytes())
     }
 }
 

@@ -20,11 +20,17 @@ use crate::error::Error;
 use crate::ledger::append_system;
 use crate::time::{At, On};
 
-/// Tables whose rows are a request's, in the order in which commands touch them, so that the locks of a
-/// month that leaves wait in no circle.
+/// What was taken, by the id of the message.
+const INBOX: &str = "inbox";
+/// Tables whose rows are a request's.
 const OF_REQUESTS: [&str; 5] = ["requests", "events", "persons", "answers", "rungs"];
-/// The same with what was taken, by the id of the message, which commands touch first.
-const TABLES: [&str; 6] = ["inbox", "requests", "events", "persons", "answers", "rungs"];
+
+/// All that leaves, in the order in which commands touch it, so that the locks of a month that leaves wait
+/// in no circle.
+fn tables() -> Vec<&'static str> {
+    [&[INBOX], &OF_REQUESTS[..]].concat()
+}
+
 /// The partition of what was there before there were months.
 const BEFORE: &str = "000000";
 /// Requests that may leave.
@@ -77,7 +83,7 @@ pub async fn months(conn: &mut PgConnection) -> Result<Vec<Month>, Error> {
              to_regclass('archive.requests_' || name) is not null as has_left
          from spans order by high",
     )
-    .bind(&TABLES[..])
+    .bind(tables())
     .bind(BEFORE)
     .fetch_all(conn)
     .await?;
@@ -150,7 +156,7 @@ pub async fn leave(
     }
 
     let mut tx = conn.begin().await?;
-    run(&mut tx, format!("lock table {} in access exclusive mode", TABLES.join(", "))).await?;
+    run(&mut tx, format!("lock table {} in access exclusive mode", tables().join(", "))).await?;
     for part in &parts {
         part.hand_over(&mut tx).await?;
     }
@@ -227,7 +233,7 @@ async fn parts(conn: &mut PgConnection, month: &Month) -> Result<Vec<Part>, Erro
              else right(c.relname, 7) = '_' || $2 end
          order by array_position($1::text[], p.relname::text), c.relname",
     )
-    .bind(&TABLES[..])
+    .bind(tables())
     .bind(&month.name)
     .bind(BEFORE)
     .bind(On(month.ends_on))

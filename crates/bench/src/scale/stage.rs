@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,7 +17,7 @@ use xacminh_trust::key::{KeyRing, MasterKey};
 
 use super::fill::{self, Filled, Size};
 use crate::offices::Place;
-use crate::side::{beside, declare};
+use crate::side::{beside, declare, settings, xacminh};
 
 /// How long the product may take to get ready or to end.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,17 +62,7 @@ impl Stage {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let world = World::new(name).await?;
         let path = |name: &str| dir.join(name).display().to_string();
-        let env: Vec<(String, String)> = [
-            ("XACMINH_DATA_DIR", data.display().to_string()),
-            ("XACMINH_POSTGRESQL__URL", world.pg_url()),
-            ("XACMINH_RABBITMQ__URL", world.amqp_url()),
-            ("XACMINH_RABBITMQ__MANAGEMENT_URL", world.mgmt_url().to_owned()),
-            ("XACMINH_KEYS__MASTER_FILE", path("master.key")),
-            ("XACMINH_ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
-            ("XACMINH_LOG__FORMAT", "json".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .to_vec();
+        let env = settings(&world, data, path("master.key"));
         let mut stage = Self { world, dir: dir.to_owned(), env, grants: Vec::new() };
         stage.xacminh(&["keys", "new", &path("master.key")])?;
         stage.xacminh(&["migrate"])?;
@@ -114,9 +104,7 @@ impl Stage {
 
     /// Runs a command of the product.
     pub(crate) fn xacminh(&self, args: &[&str]) -> Result<Output> {
-        let out = Command::new(beside("xacminh")?).args(args).envs(self.env.iter().cloned()).output()?;
-        ensure!(out.status.success(), "xacminh {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr));
-        Ok(out)
+        xacminh(&self.env, args)
     }
 
     /// The same, timed, in seconds.

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use xacminh_bus::WORK_QUEUES;
 use xacminh_registry::Registry;
 
+use crate::in_place::in_place;
 use crate::settings::Settings;
 use crate::{config, readiness, show, wiring};
 use finding::{Finding, Level};
@@ -92,7 +93,7 @@ async fn look(settings: &Settings) -> Result<Vec<Finding>> {
         let digest = registry.as_ref().map(|Registry { version, digest, .. }| (version.as_str(), digest.as_slice()));
         findings.extend(reference::judge(there.reference.as_ref(), digest, now));
         findings.push(postgresql::timers(&there.work, now));
-        findings.extend(readiness::in_place(&there.place, now).map(Finding::strictly));
+        findings.extend(in_place(&there.place, now).map(Finding::strictly));
         findings.push(postgresql::parked(&there.work, now));
     }
     if let Some(sights) = &rabbit.readers {

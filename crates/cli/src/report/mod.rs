@@ -89,12 +89,6 @@ pub(crate) async fn report(settings: &Settings, args: &Report) -> Result<()> {
         bail!("a workbook is no text: name a file with --out");
     }
     let page = make(settings, args).await?;
-    if retention::have_left(&mut *wiring::store(settings)?.conn().await?, args.from, args.to).await? > 0 {
-        show::aside(
-            "một số yêu cầu của những ngày này đã vào kho lưu trữ, không có trong báo cáo (some requests of these days \
-             have left for the archive and are not in this report)",
-        );
-    }
     let bytes = match args.format {
         Form::Text => text::page(&page).into_bytes(),
         Form::Csv => files::csv(&page)?,
@@ -131,6 +125,12 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
         offices: if by_office { by_office::offices(&mut conn, days).await? } else { Vec::new() },
         outages: outage::between(&mut conn, at_local(days.from, 0, 0), end_of_day(days.to).min(now), None).await?,
     };
+    if retention::have_left(&mut conn, days.from, days.to).await? > 0 {
+        show::aside(
+            "một số yêu cầu của những ngày này đã vào kho lưu trữ, không có trong báo cáo (some requests of these days \
+             have left for the archive and are not in this report)",
+        );
+    }
     conn.rollback().await.context("PostgreSQL")?;
     let mut tables = match args.level {
         Level::Nation => figures.nation(),
