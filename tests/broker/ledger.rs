@@ -74,7 +74,7 @@ async fn a_flipped_byte_in_a_stored_event_is_found() -> Result<()> {
         }
         stage.verify(beside).await?;
         let back = format!(
-            "delete from events where {this}; insert into events select * from kept_events; delete from requests where {this}; insert into requests select * from kept_row"
+            "delete from events where {this}; insert into events select * from kept_events; delete from requests where {this}; insert into requests select * from kept_row; update requests set state = state where {this}"
         );
         stage.world.sql(back).await?;
         assert_eq!(stage.verify(request).await?, events, "whole again after {what}");

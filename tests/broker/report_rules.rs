@@ -20,7 +20,7 @@ use xacminh_store::ledger::{self, Chained};
 use xacminh_store::outage::{self, Server};
 use xacminh_store::request::Provinces;
 use xacminh_store::view::{late, look};
-use xacminh_store::{delivery, reference, request};
+use xacminh_store::{delivery, reference, request, timer};
 
 use crate::desk::message_id;
 use crate::stage::{Stage, at};
@@ -143,6 +143,10 @@ async fn the_views_tell_hops_segments_and_reasons_as_the_domain_does() -> Result
     ledger::append(&mut tx, &rows).await?;
     request::insert(&mut tx, &chains.iter().map(|c| (c, &provinces)).collect::<Vec<_>>()).await?;
     request::update(&mut tx, &chains.iter().collect::<Vec<_>>()).await?;
+    let is_over = |c: &&Chained| matches!(c.request.state, State::Read | State::Withdrawn);
+    let in_life: Vec<_> =
+        chains.iter().filter(|c| !is_over(c)).map(|c| (&c.request, &provinces, timer::NEVER)).collect();
+    timer::begin(&mut tx, &in_life).await?;
     for _ in 0..25 {
         let from = moment(&mut dice);
         outage::record(&mut tx, Server::RabbitMq, from, from + SignedDuration::from_secs(dice.random_range(0..40_000)))

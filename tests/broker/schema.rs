@@ -101,6 +101,43 @@ async fn the_schema_has_all_that_the_release_before_expects() -> Result<()> {
     world.close().await
 }
 
+/// A request with its timer, as a binary wrote them that did not know the timers' narrow columns.
+const WRITTEN_BEFORE: &str = "
+    insert into requests (request_id, requester, responder, requester_province, responder_province, home_unit, kind,
+        lane, lookup_pending, case_code, received_on, state, seq, head_hash, submitted_at)
+    values (ID, 'w', 'h', '01', '15', '00001', 'moved_here', 'normal', true, 'A', '2026-11-19', 'submitted', 1, '',
+        '2026-11-19T08:00:00+07:00');
+    insert into timers (request_id, due_at) values (ID, '2026-11-20T08:00:00+07:00')
+        on conflict (request_id) do update set due_at = excluded.due_at";
+const NARROW: &str =
+    "select concat_ws(' ', requester, responder, requester_province, responder_province, lookup_pending,
+    state, coalesce(clock_cause, 'none'), coalesce((answer_due_at at time zone interval '07:00')::date::text, 'none'))
+    from timers";
+
+#[tokio::test]
+async fn the_database_keeps_the_narrow_rows_for_a_binary_that_does_not_know_them() -> Result<()> {
+    let world = World::new("narrow").await?;
+    let store = Store::connect(&world.pg_url(), 1)?;
+    store.migrate().await?;
+    store.ensure_partitions("2026-11-19".parse()?, "2026-11-19".parse()?).await?;
+    let narrow = || world.rows(NARROW);
+    // A connection that says nothing, as such a binary's.
+    let id = "uuid_floor('2026-11-19T08:00:00+07:00')";
+    world.sql(WRITTEN_BEFORE.replace("ID", id)).await?;
+    ensure!(narrow().await? == ["w h 01 15 t submitted none none"], "{:?}", narrow().await?);
+    world
+        .sql(
+            "update requests set state = 'delivered', clock_cause = 'received', answer_due_at = '2026-11-25T12:00:00Z'",
+        )
+        .await?;
+    ensure!(narrow().await? == ["w h 01 15 t delivered received 2026-11-25"], "{:?}", narrow().await?);
+    // Whoever keeps them itself is not meddled with.
+    world.sql("set xacminh.keeps_timers = on; update requests set state = 'opened'").await?;
+    ensure!(narrow().await? == ["w h 01 15 t delivered received 2026-11-25"], "{:?}", narrow().await?);
+    store.close().await;
+    world.close().await
+}
+
 #[test]
 fn what_is_taken_away_or_asked_for_is_seen() {
     let lines = |of: &[&str]| of.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();

@@ -23,7 +23,7 @@ use xacminh_registry::Registry;
 use xacminh_services::recounting::{self, Pace};
 use xacminh_services::{Core, Metrics, answering, escalating, intake, measuring, relay};
 use xacminh_store::{Store, access, ledger, reference};
-use xacminh_testkit::{OfficeClient, OfficeLogin, PATIENCE, World, eventually};
+use xacminh_testkit::{OfficeClient, OfficeLogin, PATIENCE, World, eventually, narrow_rows_agree};
 use xacminh_trust::key::{KeyRing, MasterKey};
 
 use crate::desk::Desk;
@@ -166,6 +166,7 @@ impl Stage {
             self.stop().await?;
         }
         self.store.close().await;
+        narrow_rows_agree(&self.world).await?;
         self.world.close().await
     }
 

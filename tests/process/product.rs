@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use xacminh_clock::SteppedClock;
-use xacminh_testkit::{ChildProcess, OfficeClient, OwnServers, World};
+use xacminh_testkit::{ChildProcess, OfficeClient, OwnServers, World, narrow_rows_agree};
 
 /// How long a process may take to get ready or to end. Long, because the machine may be busy.
 pub(crate) const START: Duration = Duration::from_secs(60);
@@ -238,6 +238,7 @@ impl Product {
 
     /// Takes everything away.
     pub(crate) async fn close(self) -> Result<()> {
+        narrow_rows_agree(&self.world).await?;
         self.world.close().await
     }
 }

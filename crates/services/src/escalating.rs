@@ -25,8 +25,8 @@ use xacminh_store::ledger::{self, Cause};
 use xacminh_store::notice::{self, NewLine};
 use xacminh_store::outage::{self, Outage};
 use xacminh_store::reference::Reference;
-use xacminh_store::timer::Whose;
-use xacminh_store::{request, timer};
+use xacminh_store::request;
+use xacminh_store::timer::{self, Change, Whose};
 
 use crate::abort_point::AbortPoint;
 use crate::core::{Core, climb};
@@ -111,7 +111,7 @@ async fn fire_alone(core: &Core, probe: &InboxProbe, own: &[Outage], id: Request
         Err(error) if disposition::of(&error, 1) == Disposition::Park => {
             tracing::error!(%error, request.id = %id, "no rung of this request can fire; see `xacminh request verify`");
             let later = core.clock.now() + jiff::SignedDuration::from_hours(1);
-            Ok(timer::set(&mut *core.store.conn().await?, &[(id, later)]).await?)
+            Ok(timer::set(&mut *core.store.conn().await?, &[Change::to(id).until(later)]).await?)
         }
         other => other.map(drop),
     }
@@ -156,7 +156,7 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
         let next = escalation::next_at(&chained.request, now, climb)?;
         // An outage that lasts keeps a wait open without an instant: looked at again soon.
         let next = next.or_else(|| still_waiting(&chained.request, &outages, now)).unwrap_or(timer::NEVER);
-        timers.push((*id, next));
+        timers.push(Change::of(&chained.request).until(next));
     }
     ledger::append(&mut tx, &rows).await?;
     let events: Vec<(RequestId, &Event)> = fired.iter().map(|(id, event)| (*id, event)).collect();

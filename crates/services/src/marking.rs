@@ -9,7 +9,8 @@ use xacminh_domain::request::{Event, State};
 use xacminh_store::ledger::{self, Cause};
 use xacminh_store::outbox::{self, Mark, Place, Waiting};
 use xacminh_store::reference::Reference;
-use xacminh_store::{PgConnection, delivery, request, timer};
+use xacminh_store::timer::{self, Change};
+use xacminh_store::{PgConnection, delivery, request};
 
 use crate::core::{Core, climb};
 use crate::disposition::{self, Disposition};
@@ -74,12 +75,13 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Waiting]) -> Re
     let mut timers = Vec::new();
     for (id, event) in &seen {
         let request = &requests[id].request;
-        if *event == Event::AnswerSent && request.state == State::Answered {
-            timers.push((
-                *id,
-                escalation::next_at(request, now, climb(&reference, &request.opening, &[]))?.unwrap_or(timer::NEVER),
-            ));
-        }
+        let change = Change::of(request);
+        timers.push(if *event == Event::AnswerSent && request.state == State::Answered {
+            let next = escalation::next_at(request, now, climb(&reference, &request.opening, &[]))?;
+            change.until(next.unwrap_or(timer::NEVER))
+        } else {
+            change
+        });
     }
     timer::set(&mut tx, &timers).await?;
     let (mut letters, mut deliveries) = (Vec::new(), Vec::new());

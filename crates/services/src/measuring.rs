@@ -1,7 +1,7 @@
 //! Measuring: sets the gauges that no single event can, from the store and from RabbitMQ's queues.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use tokio::time::timeout;
@@ -19,24 +19,30 @@ use crate::within::within;
 
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
+/// For how many times as long as a look at the store took the next one waits at least.
+const RESTS: u32 = 10;
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// Sets the gauges every so often until told to stop.
 pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
     let queues = bus.inbox_probe();
-    let mut tick = tokio::time::interval(every);
-    // After a store that kept it waiting, one look is enough.
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        let (measured, ()) = tokio::join!(within(measure(&core)), look_at_queues(&core, &queues));
+    while !stop.is_cancelled() {
+        let ((measured, took), ()) = tokio::join!(
+            async {
+                let began = Instant::now();
+                (within(measure(&core)).await, began.elapsed())
+            },
+            look_at_queues(&core, &queues)
+        );
         match measured {
             Ok(()) => core.metrics.measurings.inc(),
             Err(error) => tracing::warn!(%error, "the gauges stand still; again later"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // However much there is in life, the store is asked for no more than a small part of the time.
+            () = tokio::time::sleep(every.max(took * RESTS)) => {}
         }
     }
 }

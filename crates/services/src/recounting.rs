@@ -28,11 +28,12 @@ use xacminh_domain::recount::{self as domain, Days, Recounted};
 use xacminh_domain::request::Fired;
 use xacminh_domain::rules::MissingRule;
 use xacminh_domain::{Date, Timestamp};
+use xacminh_store::PgConnection;
 use xacminh_store::in_life::{self, FiredFor, InLife, Line, Page};
 use xacminh_store::outage::{self, Outage};
 use xacminh_store::recount::{self, Job};
 use xacminh_store::reference::{self, Reference};
-use xacminh_store::{PgConnection, timer};
+use xacminh_store::timer::{self, Change};
 
 use crate::abort_point::AbortPoint;
 use crate::core::{Core, LOOK_FOR_REFERENCE, climb_between};
@@ -247,8 +248,11 @@ async fn count(
         let facts = &d.request.facts;
         // While an outage lasts the wait for a confirm has no instant; its timer is looked at all the same.
         let waits = facts.clock.is_none() && facts.state.is_open() && d.recounted.next_at.is_none();
-        if d.recounted.next_at != facts.next_at && !waits {
-            timers.push((d.request.id, d.recounted.next_at.unwrap_or(timer::NEVER)));
+        let moved = d.recounted.next_at != facts.next_at && !waits;
+        let next = moved.then(|| d.recounted.next_at.unwrap_or(timer::NEVER));
+        let answer_due_at = d.recounted.reply.as_ref().map(|dues| dues.answer.due_at);
+        if next.is_some() || answer_due_at.is_some() {
+            timers.push(Change::to(d.request.id).until(next).answer_by(answer_due_at));
         }
     }
     in_life::write(tx, &counted).await?;

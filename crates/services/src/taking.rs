@@ -25,7 +25,8 @@ use xacminh_store::inbox::{self, Key, Seen, Taken};
 use xacminh_store::ledger::Chained;
 use xacminh_store::parked::{self, NewParked, Refused};
 use xacminh_store::request::Provinces;
-use xacminh_store::{delivery, epoch, ledger, outbox, person, request, timer};
+use xacminh_store::timer::{self, Change};
+use xacminh_store::{delivery, epoch, ledger, outbox, person, request};
 
 use crate::abort_point::AbortPoint;
 use crate::composing::{self, Receipts};
@@ -213,9 +214,10 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     done.changed.dedup();
     let changed: Vec<_> = done.changed.iter().map(|id| &requests[id]).collect();
     request::update(&mut tx, &changed).await?;
-    let (mut timers, mut ended) = (Vec::new(), Vec::new());
+    let (mut begun, mut timers, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    let places: HashMap<RequestId, usize> = done.opened.iter().enumerate().map(|(n, id)| (*id, n)).collect();
     let mut touched = done.opened.clone();
-    touched.extend(done.changed.iter().filter(|id| !done.opened.contains(id)));
+    touched.extend(done.changed.iter().filter(|id| !places.contains_key(id)));
     touched.sort_unstable();
     for id in touched {
         let request = &requests[&id].request;
@@ -223,10 +225,15 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
             State::Read | State::Withdrawn => ended.push(id),
             State::Submitted | State::Sent | State::Delivered | State::Opened | State::Answered => {
                 let next = escalation::next_at(request, now, climb(&reference, &request.opening, &[]))?;
-                timers.push((id, next.unwrap_or(timer::NEVER)));
+                let next = next.unwrap_or(timer::NEVER);
+                match places.get(&id) {
+                    Some(place) => begun.push((request, &provinces[*place], next)),
+                    None => timers.push(Change::of(request).until(next)),
+                }
             }
         }
     }
+    timer::begin(&mut tx, &begun).await?;
     timer::set(&mut tx, &timers).await?;
     timer::end(&mut tx, &ended).await?;
     person::put(&mut tx, &core.keys, &done.persons).await?;

@@ -17,6 +17,7 @@
 
 mod eventually;
 mod half_open;
+mod narrow;
 mod office;
 mod own_servers;
 pub mod people;
@@ -28,6 +29,7 @@ mod world;
 pub use eventually::eventually;
 pub use half_open::HalfOpen;
 pub use lapin::message::Delivery;
+pub use narrow::narrow_rows_agree;
 pub use office::{OfficeClient, OfficeMessage, Sent, header};
 pub use own_servers::{Ending, OwnServers, Server};
 pub use process::ChildProcess;

@@ -77,7 +77,10 @@ impl Table {
             }
             Self::Events => "request_id, seq, at, prev_hash, hash, body",
             Self::Inbox => "message_id, sender, body_digest, at, command, request_id, receipt, refused",
-            Self::Timers => "request_id, due_at",
+            Self::Timers => {
+                "request_id, due_at, requester, responder, requester_province, responder_province, submitted_at,
+                 lookup_pending, state, clock_cause, answer_due_at"
+            }
             Self::Persons => "request_id, wrapped_key, sealed",
             Self::Answers => "request_id, sealed",
             Self::Rungs => "request_id, trigger, rung, clock_start, due_at, fired_at, target",

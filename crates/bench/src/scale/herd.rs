@@ -121,7 +121,7 @@ async fn bare(stage: &Stage) -> Result<f64> {
         .bind(&ids)
         .execute(&mut *tx)
         .await?;
-        let timers: Vec<_> = claimed.iter().map(|id| (*id, timer::NEVER)).collect();
+        let timers: Vec<_> = claimed.iter().map(|id| timer::Change::to(*id).until(timer::NEVER)).collect();
         timer::set(&mut tx, &timers).await?;
         tx.commit().await?;
         count += i64::try_from(claimed.len())?;

@@ -201,6 +201,8 @@ async fn commands(stage: &Stage, m: &mut Measured) -> Result<()> {
         format!("report --level nation --from {yesterday} --to {yesterday}"),
         format!("report --level office --from {yesterday} --to {yesterday}"),
         format!("report --level province --from {month} --to {yesterday}"),
+        format!("report --province 01 --from {month} --to {yesterday}"),
+        format!("report --province 01 --level office --from {month} --to {yesterday}"),
     ] {
         let (seconds, _) = stage.timed(&words.split(' ').collect::<Vec<_>>())?;
         // Which days and which request they were matters to nobody.
@@ -232,16 +234,17 @@ async fn questions(store: &Store, m: &mut Measured) -> Result<()> {
     drop(conn);
     let yesterday = local_date(now).yesterday()?;
     let days = Days { from: yesterday, to: yesterday };
+    let all = report::Of::from(days);
     let mut tx = look(store, now).await?;
     let filter = Filter { province: Some("01".to_owned()), ..Filter::default() };
     ask!("late: late::list of a province", late::list(&mut tx, &filter));
-    ask!("report of a day: standing", report::standing(&mut tx, days));
-    ask!("report of a day: segments", report::segments(&mut tx, days));
-    ask!("report of a day: held", report::held(&mut tx, days));
-    ask!("report: in_hand", report::in_hand(&mut tx));
-    ask!("report: late_for", report::late_for(&mut tx));
-    ask!("report of a day: refused", report::refused(&mut tx, days));
-    ask!("report of a day: by_office::offices", by_office::offices(&mut tx, days));
+    ask!("report of a day: standing", report::standing(&mut tx, &all));
+    ask!("report of a day: segments", report::segments(&mut tx, &all));
+    ask!("report of a day: held", report::held(&mut tx, &all));
+    ask!("report: in_hand", report::in_hand(&mut tx, &all));
+    ask!("report: late_for", report::late_for(&mut tx, &all));
+    ask!("report of a day: refused", report::refused(&mut tx, &all));
+    ask!("report of a day: by_office::offices", by_office::offices(&mut tx, &all));
     ask!("call list: by_office::to_call", by_office::to_call(&mut tx, "01"));
     tx.rollback().await?;
     Ok(())

@@ -61,7 +61,7 @@ pub(crate) fn write(ground: &Ground, life: &Life<'_>, rows: &mut Rows, rng: &mut
             .opt(*target, |row, office| row.text(office.as_str()));
     }
     if let Some(due) = life.timer {
-        rows.row(Table::Timers, begun).uuid(id).at(due);
+        timer(life, due, rows);
         sealed(ground, life, rows)?;
     }
     letters(ground, life, rows)
@@ -108,6 +108,24 @@ fn projection(life: &Life<'_>, rows: &mut Rows) {
         .small(request.fired.iter().map(|fired| i16::from(fired.rung)).max().unwrap_or(0))
         .opt(opening.received_at, |row, at| row.at(at))
         .text(Purpose::from(opening.purpose).as_str());
+}
+
+/// As `store/src/timer.rs` begins and sets it.
+fn timer(life: &Life<'_>, due: Timestamp, rows: &mut Rows) {
+    let request = &life.chained.request;
+    let clock = request.clock.as_ref();
+    rows.row(Table::Timers, request.at.submitted)
+        .uuid(request.id.uuid())
+        .at(due)
+        .text(request.opening.requester.as_str())
+        .text(request.opening.responder.as_str())
+        .text(&life.ward.province)
+        .text(&life.home.province)
+        .at(request.at.submitted)
+        .flag(request.opening.lookup == Lookup::Pending)
+        .text(request.state.as_str())
+        .opt(clock, |row, (cause, _)| row.text(ClockCause::from(*cause).as_str()))
+        .opt(clock, |row, (_, clock)| row.at(clock.answer.due_at));
 }
 
 /// The first receipt of what gets one, as `services/src/judging.rs` gives it.

@@ -13,10 +13,11 @@ pub(crate) fn csv(report: &Report) -> Result<Vec<u8>> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(["table", "row", "name", "figure", "value", "unit"])?;
     let mut fact = |name: &str, value: String| out.write_record(["report", "", "", name, &value, "text"]);
-    fact("from", report.from.to_string())?;
-    fact("to", report.to.to_string())?;
+    fact("from", report.of.days.from.to_string())?;
+    fact("to", report.of.days.to.to_string())?;
     fact("as_of", instant(report.as_of))?;
     fact("level", report.level.to_owned())?;
+    fact("province", report.of.province.clone().unwrap_or_default())?;
     fact("public", report.public.to_string())?;
     for table in &report.tables {
         for row in &table.rows {
@@ -56,8 +57,8 @@ pub(crate) fn json(report: &Report) -> Result<Vec<u8>> {
         .map(|d| json!({ "vi": d.vi, "en": d.en, "means_vi": d.means_vi, "means_en": d.means_en }))
         .collect();
     let whole = json!({
-        "from": report.from.to_string(), "to": report.to.to_string(), "as_of": instant(report.as_of),
-        "level": report.level, "public": report.public, "tables": tables, "definitions": definitions,
+        "from": report.of.days.from.to_string(), "to": report.of.days.to.to_string(), "as_of": instant(report.as_of),
+        "level": report.level, "province": report.of.province, "public": report.public, "tables": tables, "definitions": definitions,
     });
     let mut bytes = serde_json::to_vec_pretty(&whole)?;
     bytes.push(b'\n');
@@ -136,10 +137,10 @@ fn cell(sheet: &mut Worksheet, line: u32, at: u16, value: &Value) -> Result<()> 
 fn head_line(report: &Report) -> String {
     format!(
         "{} – {}; {}; {}{}",
-        show::day(report.from),
-        show::day(report.to),
+        show::day(report.of.days.from),
+        show::day(report.of.days.to),
         show::minute(report.as_of),
-        report.level,
+        report.level_and_province(),
         if report.public { "; public" } else { "" }
     )
 }

@@ -20,10 +20,11 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use xacminh_domain::calendar::{at_local, end_of_day};
-use xacminh_store::view::report::Days;
+use xacminh_store::view::report::{Days, Of};
 use xacminh_store::view::{by_office, look, report as view};
 use xacminh_store::{outage, reference, retention};
 
+use crate::late::known_province;
 use crate::settings::Settings;
 use crate::{show, wiring};
 use model::Report as Page;
@@ -44,6 +45,9 @@ pub(crate) struct Report {
     /// How finely.
     #[arg(long, value_enum, default_value = "nation")]
     level: Level,
+    /// Of one province alone (code of 2 digits): what its offices are asked and hold.
+    #[arg(long, value_name = "CODE", conflicts_with = "public")]
+    province: Option<String>,
     /// In what form.
     #[arg(long, value_enum, default_value = "text")]
     format: Form,
@@ -110,19 +114,24 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
     let now = wiring::clock(settings)?.now();
     let days = Days { from: args.from, to: args.to };
     let reference = reference::load(&mut *store.conn().await?).await?;
+    if let Some(code) = &args.province {
+        known_province(&reference, code, now)?;
+    }
+    let of = Of { days, province: args.province.clone() };
     let mut conn = look(&store, now).await?;
     let by_office = args.level == Level::Office;
     let figures = Figures {
         now,
         reference,
         public: args.public,
-        standing: view::standing(&mut conn, days).await?.into_iter().collect(),
-        segments: if by_office { Vec::new() } else { view::segments(&mut conn, days).await? },
-        held: if by_office { Vec::new() } else { view::held(&mut conn, days).await? },
-        in_hand: if by_office { Vec::new() } else { view::in_hand(&mut conn).await? },
-        late_for: if by_office { Vec::new() } else { view::late_for(&mut conn).await? },
-        refused: view::refused(&mut conn, days).await?,
-        offices: if by_office { by_office::offices(&mut conn, days).await? } else { Vec::new() },
+        province: args.province.clone(),
+        standing: view::standing(&mut conn, &of).await?.into_iter().collect(),
+        segments: if by_office { Vec::new() } else { view::segments(&mut conn, &of).await? },
+        held: if by_office { Vec::new() } else { view::held(&mut conn, &of).await? },
+        in_hand: if by_office { Vec::new() } else { view::in_hand(&mut conn, &of).await? },
+        late_for: if by_office { Vec::new() } else { view::late_for(&mut conn, &of).await? },
+        refused: view::refused(&mut conn, &of).await?,
+        offices: if by_office { by_office::offices(&mut conn, &of).await? } else { Vec::new() },
         outages: outage::between(&mut conn, at_local(days.from, 0, 0), end_of_day(days.to).min(now), None).await?,
     };
     if retention::have_left(&mut conn, days.from, days.to).await? > 0 {
@@ -147,5 +156,5 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
         Level::Province => "province",
         Level::Office => "office",
     };
-    Ok(Page { from: days.from, to: days.to, as_of: now, level, public: args.public, tables, definitions })
+    Ok(Page { of, as_of: now, level, public: args.public, tables, definitions })
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use xacminh_store::view::report::Of;
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,13 +102,20 @@ pub(crate) struct Definition {
 /// The whole.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) from: Date,
-    pub(crate) to: Date,
+    pub(crate) of: Of,
     pub(crate) as_of: Timestamp,
     pub(crate) level: &'static str,
     pub(crate) public: bool,
     pub(crate) tables: Vec<Table>,
     pub(crate) definitions: Vec<Definition>,
+}
+
+impl Report {
+    /// Its level, and the province that it is about alone.
+    pub(crate) fn level_and_province(&self) -> String {
+        let province = self.of.province.as_ref().map(|code| format!(", tỉnh (province) {code}"));
+        format!("{}{}", self.level, province.unwrap_or_default())
+    }
 }
 
 impl Column {

@@ -25,6 +25,7 @@ pub(crate) struct Figures {
     pub(crate) now: Timestamp,
     pub(crate) reference: Reference,
     pub(crate) public: bool,
+    pub(crate) province: Option<String>,
     pub(crate) standing: BTreeMap<Group, Standing>,
     pub(crate) segments: Vec<(Group, Segment)>,
     pub(crate) held: Vec<(Group, Held)>,
@@ -88,7 +89,11 @@ impl Figures {
 
     fn name(&self, group: &Group) -> String {
         match group.cut {
-            Cut::Nation => "Cả nước (nation)".to_owned(),
+            // Of the whole that the report is about.
+            Cut::Nation => match &self.province {
+                Some(code) => self.province(code),
+                None => "Cả nước (nation)".to_owned(),
+            },
             Cut::Province => self.province(&group.key),
             Cut::UnitType => UnitType::from_word(&group.key).map_or("không rõ (unknown)", UnitType::title).to_owned(),
             Cut::Purpose | Cut::Kind => words::of(&group.key).to_owned(),

@@ -19,9 +19,9 @@ pub(crate) fn page(report: &Report) -> String {
     };
     line(&format!(
         "Báo cáo xác minh cư trú, {} – {} ({}; as of {}{})",
-        show::day(report.from),
-        show::day(report.to),
-        report.level,
+        show::day(report.of.days.from),
+        show::day(report.of.days.to),
+        report.level_and_province(),
         show::minute(report.as_of),
         if report.public { "; public" } else { "" }
     ));

@@ -6,7 +6,7 @@ use sqlx::{Row, query};
 use xacminh_contract::notice::Why;
 use xacminh_domain::{Date, Timestamp};
 
-use super::report::Days;
+use super::report::Of;
 use crate::error::Error;
 use crate::time::{At, On};
 
@@ -41,22 +41,24 @@ pub struct OfficeLine {
 
 /// Offices that have something in hand or had something to do with requests of these days, the oldest
 /// next due first.
-pub async fn offices(conn: &mut PgConnection, days: Days) -> Result<Vec<OfficeLine>, Error> {
+pub async fn offices(conn: &mut PgConnection, of: &Of) -> Result<Vec<OfficeLine>, Error> {
     let rows = query(
         "with hand as (
              select office, min(step_due_on) as next_due_on, count(*) filter (where state <> 'answered') as open,
                  count(*) filter (where overdue) as overdue, count(*) filter (where state = 'answered') as unread,
                  min(submitted_at) filter (where state <> 'answered') as oldest,
                  array_agg(why) filter (where late and not with_broker) as late
-             from report_in_hand group by office
+             from report_in_hand where $3::text is null or province = $3 group by office
          ), asked as (
              select responder as office, count(*) as asked, count(answered_at) as answered,
                  percentile_cont(0.5) within group (order by extract(epoch from answered_at - delivered_at)::float8)
                      as median
-             from report_requests where submitted_on between $1 and $2 group by responder
+             from report_requests
+             where submitted_on between $1 and $2 and ($3::text is null or responder_province = $3) group by responder
          ), sent as (
              select requester as office, count(*) as submitted
-             from report_requests where submitted_on between $1 and $2 group by requester
+             from report_requests
+             where submitted_on between $1 and $2 and ($3::text is null or requester_province = $3) group by requester
          )
          select office, coalesce(o.province_code, 'VN') as province, h.next_due_on, coalesce(h.open, 0) as open,
              coalesce(h.overdue, 0) as overdue, coalesce(h.unread, 0) as unread, h.oldest,
@@ -66,8 +68,9 @@ pub async fn offices(conn: &mut PgConnection, days: Days) -> Result<Vec<OfficeLi
          left join offices o on o.office_id = office
          order by h.next_due_on nulls last, h.oldest nulls last, office",
     )
-    .bind(On(days.from))
-    .bind(On(days.to))
+    .bind(On(of.days.from))
+    .bind(On(of.days.to))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()

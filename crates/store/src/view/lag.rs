@@ -27,11 +27,11 @@ pub struct Open {
 /// All that is in life at `now`, by province and state.
 pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Open>, Error> {
     let rows = query(
-        "select case r.state when 'answered' then r.requester_province else r.responder_province end as province,
-             r.state, count(*) as n, min(r.submitted_at) as oldest,
-             count(*) filter (where r.answer_due_at <= $1 and r.state <> 'answered') as overdue,
-             count(*) filter (where r.lookup_pending) as pending
-         from timers t join requests r using (request_id) group by 1, 2",
+        "select case state when 'answered' then requester_province else responder_province end as province,
+             state, count(*) as n, min(submitted_at) as oldest,
+             count(*) filter (where answer_due_at <= $1 and state <> 'answered') as overdue,
+             count(*) filter (where lookup_pending) as pending
+         from timers group by 1, 2",
     )
     .bind(At(now))
     .fetch_all(conn)
@@ -73,10 +73,9 @@ pub struct Unheard {
 /// Offices with requests in life that they have still not received though the clock runs.
 pub async fn unheard(conn: &mut PgConnection) -> Result<Vec<Unheard>, Error> {
     let rows = query(
-        // What a home has not confirmed is still among the deliveries: those are few, what is in life is not.
-        "select r.responder_province as province, r.clock_cause as cause, count(distinct r.responder) as offices
-         from deliveries d join requests r using (request_id)
-         where r.clock_cause in ('not_connected', 'not_confirmed') and r.state in ('submitted', 'sent')
+        "select responder_province as province, clock_cause as cause, count(distinct responder) as offices
+         from timers
+         where clock_cause in ('not_connected', 'not_confirmed') and state in ('submitted', 'sent')
          group by 1, 2",
     )
     .fetch_all(conn)

@@ -27,10 +27,10 @@ pub struct InHand {
 /// What every office has in hand at `now`.
 pub async fn in_hand(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InHand>, Error> {
     let rows = query(
-        "select r.responder as office, r.responder_province as province, count(*) as open,
-             count(*) filter (where r.answer_due_at <= $1) as overdue, min(r.submitted_at) as oldest,
-             count(*) filter (where r.state = 'sent') as in_flight
-         from timers t join requests r using (request_id) where r.state <> 'answered' group by 1, 2 order by 1, 2",
+        "select responder as office, responder_province as province, count(*) as open,
+             count(*) filter (where answer_due_at <= $1) as overdue, min(submitted_at) as oldest,
+             count(*) filter (where state = 'sent') as in_flight
+         from timers where state <> 'answered' group by 1, 2 order by 1, 2",
     )
     .bind(At(now))
     .fetch_all(conn)

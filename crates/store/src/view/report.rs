@@ -22,6 +22,21 @@ pub struct Days {
     pub to: Date,
 }
 
+/// Of which requests a report tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Of {
+    /// Submitted on these days, where that is asked.
+    pub days: Days,
+    /// Of one province (code of 2 digits) or of the nation: H's; W's where it is W's turn.
+    pub province: Option<String>,
+}
+
+impl From<Days> for Of {
+    fn from(days: Days) -> Self {
+        Self { days, province: None }
+    }
+}
+
 /// By what figures are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cut {
@@ -120,7 +135,7 @@ impl Standing {
 }
 
 /// How the requests submitted on these days stand.
-pub async fn standing(conn: &mut PgConnection, days: Days) -> Result<Vec<(Group, Standing)>, Error> {
+pub async fn standing(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, Standing)>, Error> {
     let rows = query(cut_by!(
         "count(*) filter (where r.reply = 'in_time') as in_time, count(*) filter (where r.reply = 'late') as late,
          count(*) filter (where r.reply = 'withdrawn') as withdrawn, count(*) filter (where r.reply = 'open') as open,
@@ -130,13 +145,14 @@ pub async fn standing(conn: &mut PgConnection, days: Days) -> Result<Vec<(Group,
          count(*) filter (where r.file = 'running') as file_running,
          count(*) filter (where r.file = 'not_told') as file_not_told,
          count(*) filter (where r.file = 'no_limit') as file_no_limit, count(*) filter (where r.under_30s) as under_30s",
-        "report_requests r where r.submitted_on between $1 and $2",
+        "report_requests r where r.submitted_on between $1 and $2 and ($3::text is null or r.responder_province = $3)",
         "r.responder_province",
         "",
         ""
     ))
-    .bind(On(days.from))
-    .bind(On(days.to))
+    .bind(On(of.days.from))
+    .bind(On(of.days.to))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -178,18 +194,19 @@ pub struct Segment {
 }
 
 /// The segments of requests submitted on these days.
-pub async fn segments(conn: &mut PgConnection, days: Days) -> Result<Vec<(Group, Segment)>, Error> {
+pub async fn segments(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, Segment)>, Error> {
     let rows = query(cut_by!(
-        "s.segment, count(*) as n,
-         percentile_cont(array[0.5, 0.9]) within group (order by s.wall_seconds::float8) as wall,
-         percentile_cont(array[0.5, 0.9]) within group (order by s.working_minutes::float8) as working",
-        "report_segments_worked s join report_requests r using (request_id) where r.submitted_on between $1 and $2",
+        "r.segment, count(*) as n,
+         percentile_cont(array[0.5, 0.9]) within group (order by r.wall_seconds::float8) as wall,
+         percentile_cont(array[0.5, 0.9]) within group (order by r.working_minutes::float8) as working",
+        "report_segments_worked r where r.submitted_on between $1 and $2 and ($3::text is null or r.responder_province = $3)",
         "r.responder_province",
-        "s.segment",
-        "s.segment, "
+        "r.segment",
+        "r.segment, "
     ))
-    .bind(On(days.from))
-    .bind(On(days.to))
+    .bind(On(of.days.from))
+    .bind(On(of.days.to))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -219,16 +236,17 @@ pub struct Held {
 }
 
 /// Who held the requests submitted on these days, up to their ends or to now.
-pub async fn held(conn: &mut PgConnection, days: Days) -> Result<Vec<(Group, Held)>, Error> {
+pub async fn held(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, Held)>, Error> {
     let rows = query(cut_by!(
-        "h.holder, (sum(h.seconds) * 1000000)::bigint as micros",
-        "report_hops h join report_requests r using (request_id) where r.submitted_on between $1 and $2",
+        "r.holder, (sum(r.seconds) * 1000000)::bigint as micros",
+        "report_hops r where r.submitted_on between $1 and $2 and ($3::text is null or r.responder_province = $3)",
         "r.responder_province",
-        "h.holder",
-        "h.holder, "
+        "r.holder",
+        "r.holder, "
     ))
-    .bind(On(days.from))
-    .bind(On(days.to))
+    .bind(On(of.days.from))
+    .bind(On(of.days.to))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -254,16 +272,17 @@ pub struct InHand {
 }
 
 /// All that is in life, whenever it was submitted.
-pub async fn in_hand(conn: &mut PgConnection) -> Result<Vec<(Group, InHand)>, Error> {
+pub async fn in_hand(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, InHand)>, Error> {
     let rows = query(cut_by!(
-        "h.state, count(*) as n, count(*) filter (where h.overdue) as overdue, count(*) filter (where h.late) as late,
-         min(h.submitted_at) as oldest,
-         percentile_cont(0.5) within group (order by extract(epoch from report_as_of() - h.submitted_at)::float8) as age",
-        "report_in_hand h join report_requests r using (request_id)",
-        "h.province",
-        "h.state",
-        "h.state, "
+        "r.state, count(*) as n, count(*) filter (where r.overdue) as overdue, count(*) filter (where r.late) as late,
+         min(r.submitted_at) as oldest,
+         percentile_cont(0.5) within group (order by extract(epoch from report_as_of() - r.submitted_at)::float8) as age",
+        "report_in_hand r where $1::text is null or r.province = $1",
+        "r.province",
+        "r.state",
+        "r.state, "
     ))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -293,14 +312,15 @@ pub struct LateFor {
 }
 
 /// Why what is late is late, whenever it was submitted.
-pub async fn late_for(conn: &mut PgConnection) -> Result<Vec<(Group, LateFor)>, Error> {
+pub async fn late_for(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, LateFor)>, Error> {
     let rows = query(cut_by!(
-        "h.why, count(*) as n, min(h.submitted_at) as oldest",
-        "report_in_hand h join report_requests r using (request_id) where h.late",
-        "h.province",
-        "h.why",
-        "h.why, "
+        "r.why, count(*) as n, min(r.submitted_at) as oldest",
+        "report_in_hand r where r.late and ($1::text is null or r.province = $1)",
+        "r.province",
+        "r.why",
+        "r.why, "
     ))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()
@@ -327,13 +347,14 @@ pub struct Refused {
 }
 
 /// Commands refused on these days.
-pub async fn refused(conn: &mut PgConnection, days: Days) -> Result<Vec<Refused>, Error> {
+pub async fn refused(conn: &mut PgConnection, of: &Of) -> Result<Vec<Refused>, Error> {
     let rows = query(
-        "select province, code, count(*) as n from report_refusals where refused_on between $1 and $2
+        "select province, code, count(*) as n from report_refusals where refused_on between $1 and $2 and ($3::text is null or province = $3)
          group by 1, 2 order by 1, 2",
     )
-    .bind(On(days.from))
-    .bind(On(days.to))
+    .bind(On(of.days.from))
+    .bind(On(of.days.to))
+    .bind(of.province.as_deref())
     .fetch_all(conn)
     .await?;
     rows.iter()
