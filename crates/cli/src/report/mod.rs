@@ -8,6 +8,7 @@
 mod columns;
 mod files;
 mod model;
+mod offices;
 mod public;
 mod tables;
 mod text;
