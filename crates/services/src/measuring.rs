@@ -20,7 +20,7 @@ use crate::within::within;
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
 /// For how many times as long as a look at the store took the next one waits at least.
-const RESTS: u32 = 10;
+const RESTS: u32 = 5;
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
