@@ -12,6 +12,7 @@ mod error;
 pub mod escalating;
 pub mod intake;
 mod judging;
+mod leaving;
 mod marking;
 pub mod measuring;
 mod metrics;

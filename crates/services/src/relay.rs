@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! shards held ─▶ deliveries with room, outbox ─▶ publish all, await confirms ─▶ one transaction:
-//!                      └─ not confirmed: they stay and leave again with the same id     mark, remove
+//!      ▲               └─ not confirmed: they stay and leave again with the same id     mark, remove
+//!      └─ the next batch is read meanwhile, of offices with nothing on its way
 //! ```
 //!
 //! Offices are spread over shards; a relay holds a shard by an advisory lock of its connection, so
@@ -11,14 +12,14 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
+use uuid::Uuid;
+use xacminh_bus::{Bus, Outcome, Outgoing};
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inbox};
 use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values;
@@ -31,22 +32,26 @@ use crate::abort_point::AbortPoint;
 use crate::core::Core;
 use crate::disposition::{PAUSE, Told};
 use crate::error::Error;
+use crate::leaving::{Leaving, Published, done};
 use crate::marking;
 use crate::outages;
 use crate::rooms::Rooms;
 use crate::sending_again;
 use crate::within::within;
 
-/// How many loops share the shards of a process: while one waits for confirms, another marks.
-const LANES: i16 = 4;
+/// How many loops share the shards of a process.
+const LANES: i16 = 2;
 /// How many letters leave together.
-const BATCH: i64 = 500;
+const BATCH: usize = 500;
 /// How often the outbox is swept for what no bell was rung for.
 const SWEEP: Duration = Duration::from_secs(1);
+/// For how long after a look nothing is looked for, so that letters share a batch. Longer if a look takes
+/// longer: looking is never more than a third of what a lane does.
+const REST: Duration = Duration::from_millis(5);
+/// The same for marking, which nobody waits for.
+const MARK_REST: Duration = Duration::from_millis(20);
 /// How often a relay asks for shards that another copy may have let go.
 const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
-/// How long RabbitMQ may take to confirm a batch while it takes messages at all.
-const CONFIRM_LIMIT: Duration = Duration::from_secs(60);
 /// A place that was held longer had been worth a line when it was lost.
 const PROVED_AFTER: Duration = Duration::from_secs(10);
 /// How long a letter waits that cannot leave: no inbox, or no key to open it.
@@ -55,7 +60,7 @@ const ASIDE: Duration = Duration::from_secs(30);
 /// Sends letters until told to stop. `look_every` is how often it is asked whether something has
 /// to be sent again.
 pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationToken) {
-    let lane = |lane| send_lane(&core, bus.publisher(), lane, &stop);
+    let lane = |lane| send_lane(&core, &bus, lane, &stop);
     let (told, seen) = watch::channel(Vec::new());
     let (told_of_store, seen_of_store) = watch::channel(Vec::new());
     tokio::join!(
@@ -65,22 +70,18 @@ pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationT
         outages::record(core.clone(), Server::Store, seen_of_store, stop.clone()),
         sending_again::run(core.clone(), bus.clone(), look_every, stop.clone()),
         lane(0),
-        lane(1),
-        lane(2),
-        lane(3)
+        lane(1)
     );
 }
 
-async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &CancellationToken) {
-    // Outlives the connection to PostgreSQL: what RabbitMQ confirmed need not leave again, and its
-    // confirm belongs in the ledger, whoever has the shard by then.
-    let mut confirmed = Vec::new();
+async fn send_lane(core: &Core, bus: &Bus, lane: i16, stop: &CancellationToken) {
+    let mut leaving = Leaving::new(bus);
     let mut told = Told::default();
     while !stop.is_cancelled() {
         let began = Instant::now();
         let ended = async {
-            let (lane, bell) = within(Lane::new(core, &publisher, lane)).await?;
-            lane.send(bell, &mut confirmed, stop).await
+            let (lane, bell) = within(Lane::new(core, lane)).await?;
+            lane.send(bell, &mut leaving, stop).await
         };
         if let Err(error) = ended.await {
             if told.is_news(&error) || began.elapsed() > PROVED_AFTER {
@@ -97,9 +98,11 @@ async fn send_lane(core: &Core, publisher: Publisher, lane: i16, stop: &Cancella
 /// One life of the connection that holds a lane's shards.
 struct Lane<'a> {
     core: &'a Core,
-    publisher: &'a Publisher,
     // Out of the pool: closing it, whichever way, lets the shards go.
     conn: PgConnection,
+    /// By which what was confirmed is marked; none while it is.
+    marks: Option<PgConnection>,
+    marking: JoinSet<Result<PgConnection, Error>>,
     ours: Vec<i16>,
     held: Vec<i16>,
     asked: Option<Instant>,
@@ -108,127 +111,172 @@ struct Lane<'a> {
     /// What goes out as `xm-epoch`: asked for with each batch, so that nothing leaves a restored
     /// store under the epoch of the one before.
     epoch: String,
+    /// Something may wait that was not read.
+    rung: bool,
+    /// When it last looked.
+    looked_at: Instant,
+    /// Before that it does not look for what it was rung for.
+    look_from: Instant,
+    /// Before that it does not mark.
+    mark_from: Instant,
+    mark_began: Instant,
+    /// Letters may have been passed over because something was being published to their office.
+    passed_over: bool,
+    /// RabbitMQ did not say what became of a letter: nothing leaves before a connection stands.
+    unsure: bool,
 }
 
 impl<'a> Lane<'a> {
-    async fn new(core: &'a Core, publisher: &'a Publisher, lane: i16) -> Result<(Self, PgListener), Error> {
+    async fn new(core: &'a Core, lane: i16) -> Result<(Self, PgListener), Error> {
+        let now = Instant::now();
         let lane = Self {
             core,
-            publisher,
             conn: core.store.conn().await?.detach(),
+            marks: Some(core.store.conn().await?.detach()),
+            marking: JoinSet::new(),
             ours: (0..SHARDS).filter(|shard| shard % LANES == lane).collect(),
             held: Vec::new(),
             asked: None,
             aside: HashMap::new(),
             rooms: Rooms::default(),
             epoch: String::new(),
+            rung: true,
+            looked_at: now,
+            look_from: now,
+            mark_from: now,
+            mark_began: now,
+            passed_over: false,
+            unsure: false,
         };
         Ok((lane, core.store.listen().await?))
     }
 
-    /// Sends and marks. `confirmed` is what RabbitMQ has and no row tells yet; after an error too.
+    /// Sends and marks. What is leaving stays so after an error, for the next life of the lane.
     async fn send(
         mut self,
         mut bell: PgListener,
-        confirmed: &mut Vec<Waiting>,
+        leaving: &mut Leaving,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
-        self.mark(confirmed).await?;
-        while !stop.is_cancelled() {
-            // What was rung for so far is read now.
-            while let Some(heard) = bell.recv().now_or_never() {
-                heard.map_err(xacminh_store::Error::from)?;
+        let sender = leaving.sender();
+        loop {
+            let (now, stopping) = (Instant::now(), stop.is_cancelled());
+            if leaving.has_confirmed() && (stopping || now >= self.mark_from) {
+                self.begin_to_mark(leaving);
             }
-            let waiting = within(async {
-                self.hold().await?;
-                self.read().await
-            })
-            .await?;
-            if waiting.is_empty() {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    heard = bell.recv() => { heard.map_err(xacminh_store::Error::from)?; }
-                    () = tokio::time::sleep(SWEEP) => {}
-                }
+            if stopping && leaving.is_empty() {
+                return Ok(());
+            }
+            let may_look = !stopping && !self.unsure && leaving.has_room();
+            let look_at = if self.rung { self.look_from } else { self.looked_at + SWEEP };
+            if may_look && now >= look_at {
+                self.look(&mut bell, leaving).await?;
                 continue;
             }
+            let mark_at = (leaving.has_confirmed() && self.marks.is_some()).then_some(self.mark_from);
+            let next = [may_look.then_some(look_at), mark_at].into_iter().flatten().min().unwrap_or(now + SWEEP);
+            tokio::select! {
+                () = stop.cancelled(), if !stopping => {}
+                ready = sender.ready(), if self.unsure && !stopping => {
+                    ready?;
+                    self.unsure = false;
+                }
+                () = tokio::time::sleep_until(next.into()) => {}
+                heard = bell.recv() => {
+                    heard.map_err(xacminh_store::Error::from)?;
+                    self.rung = true;
+                }
+                Some(marked) = self.marking.join_next() => self.end_marking(done(marked)?, leaving),
+                Some(published) = leaving.publishing.join_next() => self.take_in(done(published), leaving),
+            }
+        }
+    }
+
+    /// Reads a batch and publishes it.
+    async fn look(&mut self, bell: &mut PgListener, leaving: &mut Leaving) -> Result<(), Error> {
+        let began = Instant::now();
+        // What was rung for so far is read now.
+        while let Some(heard) = bell.recv().now_or_never() {
+            heard.map_err(xacminh_store::Error::from)?;
+        }
+        let waiting = within(async {
+            self.hold(leaving).await?;
+            self.read(leaving).await
+        })
+        .await?;
+        self.passed_over = leaving.busy().next().is_some();
+        self.looked_at = Instant::now();
+        // As many as may leave together: there is more.
+        self.rung = waiting.len() >= BATCH;
+        self.look_from = if self.rung { self.looked_at } else { self.looked_at + REST.max(2 * began.elapsed()) };
+        if !waiting.is_empty() {
+            for waiting in waiting.iter().filter(|w| matches!(w.place, Place::Delivery(_))) {
+                self.rooms.taken(waiting.letter.office);
+            }
             let outgoing = waiting.iter().map(|w| letter(&self.epoch, w)).collect();
-            AbortPoint::BeforePublish.reach();
-            let outcomes = self.publish(outgoing).await;
-            let mut unknown = false;
-            let mut without_inbox: HashMap<OfficeId, usize> = HashMap::new();
-            for (waiting, outcome) in waiting.into_iter().zip(outcomes) {
-                let word = match outcome {
-                    Outcome::Confirmed => {
-                        self.count(&waiting, "confirmed");
-                        told(&waiting.letter);
-                        confirmed.push(waiting);
-                        continue;
-                    }
-                    Outcome::Returned(_) | Outcome::Unfit => {
-                        self.put_aside(&waiting);
-                        *without_inbox.entry(waiting.letter.office).or_default() += 1;
-                        "no_inbox"
-                    }
-                    Outcome::Unknown | Outcome::Nacked => {
-                        unknown = true;
-                        "unknown"
-                    }
-                };
-                self.count(&waiting, word);
-            }
-            for (office, letters) in without_inbox {
-                tracing::warn!(office.id = %office, letters, "an office has no inbox; its letters wait");
-            }
-            AbortPoint::BeforeMark.reach();
-            self.mark(confirmed).await?;
-            if unknown {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    ready = self.publisher.ready() => { ready?; }
-                }
-            }
+            leaving.publish(waiting, outgoing);
         }
         Ok(())
     }
 
-    /// Publishes all, but waits for no confirm for ever: what is not confirmed in time leaves again.
-    async fn publish(&self, outgoing: Vec<Outgoing>) -> Vec<Outcome> {
-        let letters = outgoing.len();
-        let mut publishing = pin!(self.publisher.publish_all(outgoing));
-        loop {
-            match timeout(CONFIRM_LIMIT, &mut publishing).await {
-                Ok(outcomes) => return outcomes,
-                Err(_) if self.publisher.is_blocked() => {}
-                Err(_) => {
-                    tracing::warn!(letters, "RabbitMQ confirms nothing; the letters leave again under the same ids");
-                    return vec![Outcome::Unknown; letters];
+    /// What became of a batch.
+    fn take_in(&mut self, published: Published, leaving: &mut Leaving) {
+        for (waiting, outcome) in &published.letters {
+            let word = match outcome {
+                Outcome::Confirmed => {
+                    told(&waiting.letter);
+                    "confirmed"
                 }
-            }
+                Outcome::Returned(_) | Outcome::Unfit => "no_inbox",
+                Outcome::Unknown | Outcome::Nacked => "unknown",
+            };
+            self.core.metrics.letters.with_label_values(&[&waiting.letter.message_type, word]).inc();
         }
-    }
-
-    /// Marks what was confirmed, and forgets it only then.
-    async fn mark(&mut self, confirmed: &mut Vec<Waiting>) -> Result<(), Error> {
-        within(marking::mark_all(self.core, &mut self.conn, confirmed)).await?;
-        if !confirmed.is_empty() {
-            tracing::debug!(letters = confirmed.len(), "a batch of letters has left");
-        }
-        for waiting in confirmed.drain(..) {
+        let mut without_inbox: HashMap<OfficeId, usize> = HashMap::new();
+        for (waiting, outcome) in leaving.take_in(published) {
             if matches!(waiting.place, Place::Delivery(_)) {
-                self.rooms.sent(waiting.letter.office);
+                self.rooms.not_sent(waiting.letter.office);
+            }
+            match outcome {
+                Outcome::Returned(_) | Outcome::Unfit => {
+                    self.put_aside(&waiting);
+                    *without_inbox.entry(waiting.letter.office).or_default() += 1;
+                }
+                Outcome::Unknown | Outcome::Nacked | Outcome::Confirmed => self.unsure = true,
             }
         }
-        Ok(())
+        for (office, letters) in without_inbox {
+            tracing::warn!(office.id = %office, letters, "an office has no inbox; its letters wait");
+        }
+        self.rung |= self.passed_over || self.unsure;
+    }
+
+    /// Begins to mark what was confirmed, if nothing is being marked.
+    fn begin_to_mark(&mut self, leaving: &mut Leaving) {
+        let Some(mut conn) = self.marks.take() else { return };
+        let (core, letters) = (self.core.clone(), leaving.next_to_mark());
+        self.mark_began = Instant::now();
+        self.marking.spawn(async move {
+            AbortPoint::BeforeMark.reach();
+            within(marking::mark_all(&core, &mut conn, &letters)).await?;
+            tracing::debug!(letters = letters.len(), "a batch of letters has left");
+            Ok(conn)
+        });
+    }
+
+    fn end_marking(&mut self, conn: PgConnection, leaving: &mut Leaving) {
+        self.marks = Some(conn);
+        leaving.marked();
+        self.mark_from = Instant::now() + MARK_REST.max(2 * self.mark_began.elapsed());
     }
 
     /// Holds what shards of its own it can get.
-    async fn hold(&mut self) -> Result<(), Error> {
+    async fn hold(&mut self, leaving: &Leaving) -> Result<(), Error> {
         if self.held.len() < self.ours.len() && self.asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
             let held = outbox::hold_shards(&mut self.conn, &self.held, &self.ours).await?;
             let before = mem::replace(&mut self.held, held);
             let new: Vec<i16> = self.held.iter().copied().filter(|shard| !before.contains(shard)).collect();
-            self.rooms.take_over(&mut self.conn, &new).await?;
+            self.rooms.take_over(&mut self.conn, &new, &work_of(leaving)).await?;
             self.asked = Some(Instant::now());
         }
         Ok(())
@@ -236,19 +284,24 @@ impl<'a> Lane<'a> {
 
     /// What may leave now: work before letters, so that a request never comes after what is said
     /// about it.
-    async fn read(&mut self) -> Result<Vec<Waiting>, Error> {
+    async fn read(&mut self, leaving: &Leaving) -> Result<Vec<Waiting>, Error> {
         self.aside.retain(|_, until| *until > Instant::now());
-        let (mut letters, mut deliveries) = (Vec::new(), Vec::new());
+        let mut letters: Vec<i64> = leaving.letters().collect();
+        let mut deliveries: Vec<Uuid> = leaving.work().map(|(request, _)| request.uuid()).collect();
         for place in self.aside.keys() {
             match place {
                 Place::Outbox(id) => letters.push(*id),
                 Place::Delivery(request) => deliveries.push(request.uuid()),
             }
         }
-        let rooms = self.rooms.left(&mut self.conn).await?;
+        let busy: Vec<OfficeId> = leaving.busy().collect();
+        let mut rooms = self.rooms.left(&mut self.conn, &work_of(leaving)).await?;
+        rooms.extend(busy.iter().map(|office| (*office, 0)));
         let keys = &self.core.keys;
-        let work = delivery::read(&mut self.conn, keys, &self.held, &rooms, &deliveries, BATCH).await?;
-        let Batch { waiting, sealed_shut } = outbox::read(&mut self.conn, keys, &self.held, &letters, BATCH).await?;
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let work = delivery::read(&mut self.conn, keys, &self.held, &rooms, &deliveries, limit).await?;
+        let Batch { waiting, sealed_shut } =
+            outbox::read(&mut self.conn, keys, &self.held, &letters, &busy, limit).await?;
         let shut: Vec<Place> = work.sealed_shut.into_iter().chain(sealed_shut).collect();
         if !shut.is_empty() {
             tracing::error!(letters = shut.len(), "letters cannot be opened with the keys at hand; they wait");
@@ -272,10 +325,15 @@ impl<'a> Lane<'a> {
             }
         }
     }
+}
 
-    fn count(&self, waiting: &Waiting, outcome: &str) {
-        self.core.metrics.letters.with_label_values(&[&waiting.letter.message_type, outcome]).inc();
+/// How much work is under way for each office.
+fn work_of(leaving: &Leaving) -> HashMap<OfficeId, i32> {
+    let mut work = HashMap::new();
+    for (_, office) in leaving.work() {
+        *work.entry(office).or_default() += 1;
     }
+    work
 }
 
 /// One line a message, for whoever follows a trace.

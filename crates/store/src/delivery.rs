@@ -9,6 +9,8 @@
 //! What waits leaves an office at a time by lane and by the earliest due date of W's file, never
 //! more than there is room for; receipts and notices go through the outbox and do not count.
 
+use std::collections::HashMap;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use uuid::Uuid;
@@ -78,12 +80,12 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> 
 
 /// What may leave now of these shards, urgent first, then by the earliest file due. `rooms` says
 /// for offices with something in flight how many more may leave; all others have the whole cap.
-/// `except` are those that are put aside for now.
+/// `except` are those already in hand, and those put aside for now.
 pub async fn read(
     conn: &mut PgConnection,
     keys: &KeyRing,
     shards: &[i16],
-    rooms: &[(OfficeId, i32)],
+    rooms: &HashMap<OfficeId, i32>,
     except: &[Uuid],
     limit: i64,
 ) -> Result<Batch, Error> {
@@ -103,7 +105,8 @@ pub async fn read(
              select w.request_id, w.rank, w.due_on, w.created_at from offices o left join rooms using (office)
              cross join lateral (
                  select d.request_id, d.rank, d.due_on, d.created_at from deliveries d
-                 where d.shard = o.shard and d.office = o.office and d.sent_at is null and d.request_id <> all($4)
+                 where d.shard = o.shard and d.office = o.office and d.sent_at is null
+                     and d.request_id not in (select * from unnest($4::uuid[]))
                  order by d.rank, d.due_on, d.created_at, d.request_id
                  limit coalesce(rooms.room, $5)
              ) w
@@ -115,8 +118,8 @@ pub async fn read(
          order by chosen.rank, chosen.due_on, chosen.created_at, chosen.request_id",
     )
     .bind(shards)
-    .bind(rooms.iter().map(|(office, _)| office.to_string()).collect::<Vec<_>>())
-    .bind(rooms.iter().map(|(_, room)| *room).collect::<Vec<_>>())
+    .bind(rooms.keys().map(OfficeId::to_string).collect::<Vec<_>>())
+    .bind(rooms.values().copied().collect::<Vec<_>>())
     .bind(except)
     .bind(CAP)
     .bind(limit)

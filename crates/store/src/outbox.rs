@@ -126,20 +126,25 @@ pub(crate) async fn ring(tx: &mut PgConnection) -> Result<(), Error> {
 }
 
 /// Letters of the given shards, oldest first: what a relay reads in one go.
-/// `except` are places it already has in hand or gave up on for now.
+/// `except` are places it already has in hand or gave up on for now, `closed` offices that get nothing now.
 pub async fn read(
     conn: &mut PgConnection,
     keys: &KeyRing,
     shards: &[i16],
     except: &[i64],
+    closed: &[OfficeId],
     limit: i64,
 ) -> Result<Batch, Error> {
+    // `not in` over a subquery is looked up in a hash; `<> all` would go through the list for each row.
     let rows = query(
         "select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
-         from outbox where shard = any($1) and outbox_id <> all($2) order by outbox_id limit $3",
+         from outbox where shard = any($1) and outbox_id not in (select * from unnest($2::bigint[]))
+             and office not in (select * from unnest($3::text[]))
+         order by outbox_id limit $4",
     )
     .bind(shards)
     .bind(except)
+    .bind(closed.iter().map(OfficeId::to_string).collect::<Vec<_>>())
     .bind(limit)
     .fetch_all(conn)
     .await?;

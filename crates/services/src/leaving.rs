@@ -1,0 +1,175 @@
+//! What a lane of the relay has read and not marked: letters on their way to RabbitMQ, and such as it
+//! confirmed.
+//!
+//! Some batches are on their way at once, each through a publisher of its own. **An office is in one of
+//! them at most**: what it is to get next is read when RabbitMQ has answered for all before it. So an
+//! office's letters come in order whatever becomes of one of them: if it is lost, returned or refused,
+//! nothing that was to follow it is under way. Offices do not wait for each other.
+
+use std::collections::{HashMap, HashSet};
+use std::mem;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_store::outbox::{Place, Waiting};
+
+use crate::abort_point::AbortPoint;
+
+/// How many batches of a lane are on their way at once.
+const AT_ONCE: usize = 3;
+/// How many letters may be under way: marking that lags behind holds up what is read next.
+const MOST: usize = 4_000;
+/// How long RabbitMQ may take to confirm a batch while it takes messages at all.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(60);
+
+/// A batch of which RabbitMQ has said what became of it, or has kept silent too long.
+pub(crate) struct Published {
+    publisher: usize,
+    /// Each letter with what became of it.
+    pub(crate) letters: Vec<(Waiting, Outcome)>,
+}
+
+/// Outlives the connection to PostgreSQL: what RabbitMQ confirmed need not leave again, and its confirm
+/// belongs in the ledger, whoever has the shard by then.
+pub(crate) struct Leaving {
+    publishers: [Arc<Publisher>; AT_ONCE],
+    /// Publishers with nothing under way.
+    idle: Vec<usize>,
+    /// What is being published; gives batches of which it is known what became of them.
+    pub(crate) publishing: JoinSet<Published>,
+    /// Offices with a letter that is being published.
+    busy: HashSet<OfficeId>,
+    /// Where everything lies that was read and not marked, and for whom it is.
+    places: HashMap<Place, OfficeId>,
+    /// What RabbitMQ has and no row tells yet.
+    confirmed: Vec<Waiting>,
+    /// Of that, what is being marked.
+    marking: Arc<[Waiting]>,
+}
+
+impl Leaving {
+    pub(crate) fn new(bus: &Bus) -> Self {
+        Self {
+            publishers: std::array::from_fn(|_| Arc::new(bus.publisher())),
+            idle: (0..AT_ONCE).collect(),
+            publishing: JoinSet::new(),
+            busy: HashSet::new(),
+            places: HashMap::new(),
+            confirmed: Vec::new(),
+            marking: Arc::default(),
+        }
+    }
+
+    /// Whether another batch may leave now.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.idle.is_empty() && self.places.len() < MOST
+    }
+
+    /// Whether nothing is under way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Offices that get nothing now, because something is being published to them.
+    pub(crate) fn busy(&self) -> impl Iterator<Item = OfficeId> {
+        self.busy.iter().copied()
+    }
+
+    /// Letters that must not be read again.
+    pub(crate) fn letters(&self) -> impl Iterator<Item = i64> {
+        self.places.keys().filter_map(|place| match place {
+            Place::Outbox(id) => Some(*id),
+            Place::Delivery(_) => None,
+        })
+    }
+
+    /// Work that must not be read again, and for whom it is.
+    pub(crate) fn work(&self) -> impl Iterator<Item = (RequestId, OfficeId)> {
+        self.places.iter().filter_map(|(place, office)| match place {
+            Place::Delivery(request) => Some((*request, *office)),
+            Place::Outbox(_) => None,
+        })
+    }
+
+    /// Publishes a batch, of offices that are not busy. Only if there is room.
+    pub(crate) fn publish(&mut self, waiting: Vec<Waiting>, outgoing: Vec<Outgoing>) {
+        let Some(index) = self.idle.pop() else { return };
+        for waiting in &waiting {
+            self.busy.insert(waiting.letter.office);
+            self.places.insert(waiting.place, waiting.letter.office);
+        }
+        let publisher = self.publishers[index].clone();
+        self.publishing.spawn(async move {
+            AbortPoint::BeforePublish.reach();
+            let outcomes = publish(&publisher, outgoing).await;
+            Published { publisher: index, letters: waiting.into_iter().zip(outcomes).collect() }
+        });
+    }
+
+    /// Takes a batch in: its offices may get more. What was not confirmed is under way no more.
+    pub(crate) fn take_in(&mut self, published: Published) -> Vec<(Waiting, Outcome)> {
+        self.idle.push(published.publisher);
+        let mut back = Vec::new();
+        for (waiting, outcome) in published.letters {
+            self.busy.remove(&waiting.letter.office);
+            if outcome == Outcome::Confirmed {
+                self.confirmed.push(waiting);
+            } else {
+                self.places.remove(&waiting.place);
+                back.push((waiting, outcome));
+            }
+        }
+        back
+    }
+
+    /// Whether something waits to be marked.
+    pub(crate) fn has_confirmed(&self) -> bool {
+        !self.confirmed.is_empty() || !self.marking.is_empty()
+    }
+
+    /// What is to be marked next: what was not marked the last time first, as it was.
+    pub(crate) fn next_to_mark(&mut self) -> Arc<[Waiting]> {
+        if self.marking.is_empty() {
+            self.marking = mem::take(&mut self.confirmed).into();
+        }
+        self.marking.clone()
+    }
+
+    /// It is marked.
+    pub(crate) fn marked(&mut self) {
+        for waiting in &*mem::take(&mut self.marking) {
+            self.places.remove(&waiting.place);
+        }
+    }
+
+    /// Who sends; all of them share a connection.
+    pub(crate) fn sender(&self) -> Arc<Publisher> {
+        self.publishers[0].clone()
+    }
+}
+
+/// What a task gave; it is never told to end, so what is no result is its panic.
+pub(crate) fn done<T>(ended: Result<T, JoinError>) -> T {
+    ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// Publishes all, but waits for no confirm for ever: what is not confirmed in time leaves again.
+async fn publish(publisher: &Publisher, outgoing: Vec<Outgoing>) -> Vec<Outcome> {
+    let letters = outgoing.len();
+    let mut publishing = pin!(publisher.publish_all(outgoing));
+    loop {
+        match timeout(CONFIRM_LIMIT, &mut publishing).await {
+            Ok(outcomes) => return outcomes,
+            Err(_) if publisher.is_blocked() => {}
+            Err(_) => {
+                tracing::warn!(letters, "RabbitMQ confirms nothing; the letters leave again under the same ids");
+                return vec![Outcome::Unknown; letters];
+            }
+        }
+    }
+}
