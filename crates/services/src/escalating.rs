@@ -8,9 +8,10 @@
 //! that nobody confirmed wait: whether their inboxes have a reader cannot be asked, and the time is
 //! not H's.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, InboxProbe};
@@ -21,6 +22,7 @@ use xacminh_domain::escalation::{self, Trigger};
 use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{Event, Request};
 use xacminh_domain::{Date, Timestamp};
+use xacminh_store::at_hand::AtHand;
 use xacminh_store::ledger::{self, Cause};
 use xacminh_store::notice::{self, NewLine};
 use xacminh_store::outage::{self, Outage};
@@ -37,7 +39,9 @@ use crate::outages;
 use crate::within::within;
 
 /// How many requests are claimed together.
-const CLAIM: i64 = 500;
+const CLAIM: usize = 500;
+/// How many such claims are under way at once: while one waits for PostgreSQL, another is worked on.
+const AT_ONCE: usize = 2;
 
 /// Fires and sends until told to stop. `every` is how long nothing due is waited for.
 pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
@@ -88,19 +92,30 @@ async fn climb_on(
 /// Fires what is due, for some requests at a time; gives how many were worked on, and none when
 /// nothing was due. `own` are the outages that this process saw itself.
 async fn fire(core: &Core, probe: &InboxProbe, own: &[Outage], whose: Whose) -> Result<Option<usize>, Error> {
-    let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), whose, CLAIM).await?;
+    let most = i64::try_from(CLAIM * AT_ONCE).unwrap_or(i64::MAX);
+    let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), whose, most).await?;
     if due.is_empty() {
         return Ok(None);
     }
-    match fire_some(core, probe, own, &due).await {
+    // No two have a request in common, so none waits for the other.
+    let shares = due.chunks(CLAIM).map(|share| fire_share(core, probe, own, share));
+    let mut worked_on = 0;
+    for done in join_all(shares).await {
+        worked_on += done?;
+    }
+    Ok(Some(worked_on))
+}
+
+async fn fire_share(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[RequestId]) -> Result<usize, Error> {
+    match fire_some(core, probe, own, due).await {
         Err(error) if disposition::of(&error, due.len()) != Disposition::Retry => {
             tracing::warn!(%error, requests = due.len(), "one of these cannot be worked on; each alone");
-            for id in &due {
+            for id in due {
                 fire_alone(core, probe, own, *id).await?;
             }
-            Ok(Some(due.len()))
+            Ok(due.len())
         }
-        other => other.map(Some),
+        other => other,
     }
 }
 
@@ -128,15 +143,14 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
     outages.sort_unstable();
 
     // Whether anybody reads an inbox is asked before the transaction, never in it.
-    let before = ledger::read(&mut conn, due).await?;
+    let unheard = timer::unheard(&mut conn, due).await?;
     drop(conn);
-    let unheard: HashSet<OfficeId> =
-        before.values().filter(|c| c.request.clock.is_none()).map(|c| c.request.opening.responder).collect();
     let readers = look(probe, unheard).await?;
 
     let mut tx = core.store.begin().await?;
     let claimed = timer::claim(&mut tx, due).await?;
-    let mut requests = ledger::lock(&mut tx, &core.at_hand, &claimed, true).await?;
+    // Always from the ledger, whatever is at hand: no rung is added to one that is damaged.
+    let mut requests = ledger::lock(&mut tx, &AtHand::default(), &claimed, true).await?;
     let (mut rows, mut fired, mut lines, mut timers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ids: Vec<RequestId> = requests.keys().copied().collect();
     ids.sort_unstable();
@@ -173,11 +187,10 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
 }
 
 /// Which of these offices' inboxes have a reader.
-async fn look(probe: &InboxProbe, offices: HashSet<OfficeId>) -> Result<HashMap<OfficeId, bool>, Error> {
+async fn look(probe: &InboxProbe, offices: Vec<OfficeId>) -> Result<HashMap<OfficeId, bool>, Error> {
     if offices.is_empty() {
         return Ok(HashMap::new());
     }
-    let offices: Vec<OfficeId> = offices.into_iter().collect();
     let queues: Vec<String> = offices.iter().map(|o| inbox(*o)).collect();
     let seen = probe.look(&queues).await?;
     Ok(offices.into_iter().zip(seen.into_iter().map(xacminh_bus::InboxSight::has_reader)).collect())

@@ -127,17 +127,37 @@ pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result
     if !alone {
         return Ok(Vec::new());
     }
+    // Along the index, from instant to instant and from office to office of the earliest: however many lines
+    // wait, a batch costs what it takes. Requests are looked for by their keys, one by one.
     let rows = query(
-        "with chosen as (
-             select distinct office from notice_lines where leave_at <= $1 order by office limit $2
+        "with recursive instants as (
+             (select leave_at from notice_lines where leave_at <= $1 order by leave_at limit 1)
+             union all
+             select (select n.leave_at from notice_lines n where n.leave_at > i.leave_at and n.leave_at <= $1
+                     order by n.leave_at limit 1)
+             from instants i where i.leave_at is not null
+         ), offices as (
+             (select office from notice_lines where leave_at = (select min(leave_at) from instants)
+              order by office limit 1)
+             union all
+             select (select n.office from notice_lines n
+                     where n.leave_at = (select min(leave_at) from instants) and n.office > o.office
+                     order by n.office limit 1)
+             from offices o where o.office is not null
+         ), chosen as (
+             select office from offices where office is not null limit $2
          ), locked as (
-             select line_id from notice_lines n join chosen using (office) where leave_at <= $1 for update of n skip locked
+             select l.line_id from instants i cross join chosen c cross join lateral (
+                 select line_id from notice_lines n where n.leave_at = i.leave_at and n.office = c.office
+                 for update skip locked) l
          ), gone as (
-             delete from notice_lines n using locked where n.line_id = locked.line_id
-             returning n.line_id, n.office, n.topic, n.for_whom, n.request_id, n.due_on
+             delete from notice_lines where line_id = any(array(select line_id from locked))
+             returning line_id, office, topic, for_whom, request_id, due_on
          )
-         select gone.*, r.case_code, r.responder, r.handler, r.state, r.clock_cause, r.file_closed_on is not null as file_closed
-         from gone join requests r using (request_id) order by gone.office, gone.line_id",
+         select gone.*, r.* from gone cross join lateral (
+             select case_code, responder, handler, state, clock_cause, file_closed_on is not null as file_closed
+             from requests where request_id = gone.request_id limit 1) r
+         order by gone.office, gone.line_id",
     )
     .bind(At(now))
     .bind(offices)

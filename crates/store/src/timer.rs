@@ -10,7 +10,7 @@ use sqlx::{query, query_scalar};
 use uuid::Uuid;
 use xacminh_contract::ledger as wire;
 use xacminh_domain::Timestamp;
-use xacminh_domain::id::RequestId;
+use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_domain::request::{ClockCause, Lookup, Request, State};
 
 use crate::error::Error;
@@ -152,6 +152,16 @@ pub async fn due(conn: &mut PgConnection, now: Timestamp, whose: Whose, limit: i
     };
     let ids: Vec<Uuid> = query_scalar(question).bind(At(now)).bind(limit).fetch_all(conn).await?;
     ids.into_iter().map(request_id).collect()
+}
+
+/// The homes of those of these requests whose clock does not run: nobody there has confirmed them.
+pub async fn unheard(conn: &mut PgConnection, ids: &[RequestId]) -> Result<Vec<OfficeId>, Error> {
+    let homes: Vec<String> =
+        query_scalar("select distinct responder from timers where request_id = any($1) and clock_cause is null")
+            .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+            .fetch_all(conn)
+            .await?;
+    homes.iter().map(|home| home.parse().map_err(|e| Error::unreadable("an office", e))).collect()
 }
 
 /// Claims those of these timers that nobody else holds.
