@@ -21,6 +21,7 @@ use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::repeats::Repeats;
 use crate::within::within;
 
 /// How often a process looks whether other reference data came into force.
@@ -40,6 +41,8 @@ pub struct Core {
     reference: watch::Sender<Arc<Reference>>,
     /// What this process last had in its hands.
     pub(crate) at_hand: Arc<AtHand>,
+    /// Whether commands come twice these days.
+    pub(crate) repeats: Arc<Repeats>,
 }
 
 impl Core {
@@ -58,6 +61,7 @@ impl Core {
             metrics,
             reference: watch::Sender::new(Arc::new(loaded)),
             at_hand: Arc::default(),
+            repeats: Arc::default(),
         })
     }
 

@@ -22,6 +22,7 @@ mod reading;
 mod reconciling;
 pub mod recounting;
 pub mod relay;
+mod repeats;
 pub mod replaying;
 pub mod restoring;
 mod resubmitting;

@@ -80,11 +80,27 @@ impl Back {
 }
 
 /// Stores what a batch of deliveries means, all or nothing.
+///
+/// Whether a command was taken before is not asked unless there is reason to think so: hardly any was, and
+/// the key of the inbox says so anyhow when the batch is written down. Then nothing of it happened, and all
+/// of it is judged once more by who knows.
 pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Delivery]) -> Result<(), Error> {
-    let now = core.clock.now();
-    let reference = core.reference();
     let redelivered = deliveries.iter().filter(|d| d.properties.redelivered).count();
     core.metrics.redelivered.inc_by(u64::try_from(redelivered).unwrap_or(0));
+    let ask = redelivered > 0 || core.repeats.are_likely();
+    match take_batch(core, queue, deliveries, ask).await {
+        Err(Error::Store(xacminh_store::Error::TakenMeanwhile)) if !ask => {
+            core.repeats.came();
+            take_batch(core, queue, deliveries, true).await
+        }
+        other => other,
+    }
+}
+
+/// The same; `ask` says whether to ask what was taken before.
+async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], ask: bool) -> Result<(), Error> {
+    let now = core.clock.now();
+    let reference = core.reference();
     let mut parked_now = Vec::new();
     let mut reads = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -110,7 +126,9 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
             keys.push(key);
         }
     }
-    let seen = inbox::find(&mut tx, &keys).await?;
+    // What is refused for its id's time alone is not written down, so nothing else would tell it from a repeat.
+    let ask = ask || keys.iter().any(|(_, id)| !judging::is_in_range(*id, now));
+    let seen = if ask { inbox::find(&mut tx, &keys).await? } else { HashMap::new() };
 
     let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
     let requests = ledger::lock(&mut tx, &core.at_hand, &ids, false).await?;
@@ -163,17 +181,14 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
                     receipts.add(read.sender, bytes.clone(), wanted(read), trace);
                 }
                 given.push(bytes);
-                count(core, read, "repeated");
                 taken.push((read, trace, "repeated"));
                 continue;
             }
         };
         let refusal = item.as_ref().and_then(|item| item.refusal.as_ref());
         let outcome = if refusal.is_some() { "refused" } else { "accepted" };
-        count(core, read, outcome);
         taken.push((read, trace, outcome));
         if let Some(refusal) = refusal {
-            core.metrics.refused.with_label_values(&[&refusal.code]).inc();
             refusals.push(Refused {
                 sender: read.sender,
                 message_id: read.message_id,
@@ -186,6 +201,10 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         let bytes = item.as_ref().map(composing::item);
         given.push(bytes.clone());
         let early = refusal.is_some_and(|refusal| restoring::comes_too_early(refusal, wanted(read), since));
+        if early && !ask {
+            // It is not written down either.
+            return Err(xacminh_store::Error::TakenMeanwhile.into());
+        }
         // What comes too early may come again under its id, as if it had not come.
         if let (true, false, Some(key)) = (is_first, early, read.key()) {
             new.push(Taken {
@@ -255,7 +274,11 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
         core.metrics.observe(request, event, &province_of(&reference, home), reference.calendar_of(home));
     }
     core.metrics.differ(&differences);
+    for refused in &refusals {
+        core.metrics.refused.with_label_values(&[&refused.code]).inc();
+    }
     for (read, trace, outcome) in taken {
+        count(core, read, outcome);
         tracing::trace!(
             trace.id = %trace.id,
             message.id = read.message_id.map(tracing::field::display),
