@@ -10,7 +10,7 @@
 //! when a copy dies another has its shards at once, and one office's letters never leave in two
 //! orders.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -287,19 +287,19 @@ impl<'a> Lane<'a> {
     async fn read(&mut self, leaving: &Leaving) -> Result<Vec<Waiting>, Error> {
         self.aside.retain(|_, until| *until > Instant::now());
         let mut letters: Vec<i64> = leaving.letters().collect();
-        let mut deliveries: Vec<Uuid> = leaving.work().map(|(request, _)| request.uuid()).collect();
+        let mut deliveries: HashSet<Uuid> = leaving.work().map(|(request, _)| request.uuid()).collect();
         for place in self.aside.keys() {
             match place {
                 Place::Outbox(id) => letters.push(*id),
-                Place::Delivery(request) => deliveries.push(request.uuid()),
+                Place::Delivery(request) => _ = deliveries.insert(request.uuid()),
             }
         }
         let busy: Vec<OfficeId> = leaving.busy().collect();
         let mut rooms = self.rooms.left(&mut self.conn, &work_of(leaving)).await?;
         rooms.extend(busy.iter().map(|office| (*office, 0)));
         let keys = &self.core.keys;
+        let work = delivery::read(&mut self.conn, keys, &self.held, &rooms, &deliveries, BATCH).await?;
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let work = delivery::read(&mut self.conn, keys, &self.held, &rooms, &deliveries, limit).await?;
         let Batch { waiting, sealed_shut } =
             outbox::read(&mut self.conn, keys, &self.held, &letters, &busy, limit).await?;
         let shut: Vec<Place> = work.sealed_shut.into_iter().chain(sealed_shut).collect();

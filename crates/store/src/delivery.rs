@@ -9,7 +9,7 @@
 //! What waits leaves an office at a time by lane and by the earliest due date of W's file, never
 //! more than there is room for; receipts and notices go through the outbox and do not count.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
@@ -26,6 +26,10 @@ use crate::time::{At, On};
 
 /// How many requests an office may have in flight: sent, and not confirmed by its system.
 pub const CAP: i32 = 200;
+
+/// Up to how much that waits in a relay's shards is looked through whole. It is one walk along the index;
+/// going from office to office took ten times as long where some twenty wait.
+const FEW: i64 = 1_000;
 
 /// Work for H, as it will leave.
 #[derive(Debug, Clone)]
@@ -86,46 +90,27 @@ pub async fn read(
     keys: &KeyRing,
     shards: &[i16],
     rooms: &HashMap<OfficeId, i32>,
-    except: &[Uuid],
-    limit: i64,
+    except: &HashSet<Uuid>,
+    limit: usize,
 ) -> Result<Batch, Error> {
-    // From office to office along the index: one with a hundred thousand rows waiting costs the
-    // others one step.
+    let chosen = match few_waiting(conn, shards).await? {
+        Some(waiting) => choose(waiting, rooms, except, limit),
+        None => choose_among_many(conn, shards, rooms, except, limit).await?,
+    };
+    let mut batch = Batch::default();
+    if chosen.is_empty() {
+        return Ok(batch);
+    }
+    // As in `request::update`.
     let rows = query(
-        "with recursive offices as (
-             select s.shard, (select min(office) from deliveries d where d.shard = s.shard and sent_at is null) as office
-             from unnest($1::smallint[]) as s (shard)
-             union all
-             select o.shard, (select min(office) from deliveries d
-                              where d.shard = o.shard and sent_at is null and d.office > o.office)
-             from offices o where o.office is not null
-         ), rooms as (
-             select * from unnest($2::text[], $3::int[]) as r (office, room)
-         ), chosen as (
-             select w.request_id, w.rank, w.due_on, w.created_at from offices o left join rooms using (office)
-             cross join lateral (
-                 select d.request_id, d.rank, d.due_on, d.created_at from deliveries d
-                 where d.shard = o.shard and d.office = o.office and d.sent_at is null
-                     and d.request_id not in (select * from unnest($4::uuid[]))
-                 order by d.rank, d.due_on, d.created_at, d.request_id
-                 limit coalesce(rooms.room, $5)
-             ) w
-             where o.office is not null
-             order by w.rank, w.due_on, w.created_at, w.request_id limit $6
-         )
-         select d.request_id, d.office, d.message_id, d.created_at, d.traceparent, d.sealed
-         from chosen join deliveries d using (request_id)
-         order by chosen.rank, chosen.due_on, chosen.created_at, chosen.request_id",
+        "select d.request_id, d.office, d.message_id, d.created_at, d.traceparent, d.sealed
+         from (select * from unnest($1::uuid[]) with ordinality as c (request_id, place) limit $2) c
+         join deliveries d using (request_id) order by c.place",
     )
-    .bind(shards)
-    .bind(rooms.keys().map(OfficeId::to_string).collect::<Vec<_>>())
-    .bind(rooms.values().copied().collect::<Vec<_>>())
-    .bind(except)
-    .bind(CAP)
-    .bind(limit)
+    .bind(&chosen)
+    .bind(i64::try_from(chosen.len()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
-    let mut batch = Batch::default();
     for row in rows {
         let request = crate::ledger::request_id(row.try_get("request_id")?)?;
         let message_id: Uuid = row.try_get("message_id")?;
@@ -148,6 +133,91 @@ pub async fn read(
         });
     }
     Ok(batch)
+}
+
+/// All that waits in these shards, in the order in which it leaves; none if it is much.
+async fn few_waiting(conn: &mut PgConnection, shards: &[i16]) -> Result<Option<Vec<(Uuid, OfficeId)>>, Error> {
+    // In the order of the index, so that it is read from its beginning and no further.
+    let rows = query(
+        "select w.request_id, w.office from unnest($1::smallint[]) as s (shard) cross join lateral (
+             select d.request_id, d.office, d.rank, d.due_on, d.created_at from deliveries d
+             where d.shard = s.shard and d.sent_at is null
+             order by d.office, d.rank, d.due_on, d.created_at, d.request_id limit $2
+         ) w
+         order by w.rank, w.due_on, w.created_at, w.request_id limit $2",
+    )
+    .bind(shards)
+    .bind(FEW + 1)
+    .fetch_all(conn)
+    .await?;
+    if rows.len() > usize::try_from(FEW).unwrap_or(usize::MAX) {
+        return Ok(None);
+    }
+    rows.iter()
+        .map(|row| Ok((row.try_get("request_id")?, office(row.try_get("office")?)?)))
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
+/// Of each office the first for which there is room.
+fn choose(
+    waiting: Vec<(Uuid, OfficeId)>,
+    rooms: &HashMap<OfficeId, i32>,
+    except: &HashSet<Uuid>,
+    limit: usize,
+) -> Vec<Uuid> {
+    let mut taken: HashMap<OfficeId, i32> = HashMap::new();
+    let mut has_room = |office: OfficeId| {
+        let taken = taken.entry(office).or_default();
+        let room = *taken < rooms.get(&office).copied().unwrap_or(CAP);
+        *taken += i32::from(room);
+        room
+    };
+    let may_leave =
+        |(request, office): (Uuid, OfficeId)| (!except.contains(&request) && has_room(office)).then_some(request);
+    waiting.into_iter().filter_map(may_leave).take(limit).collect()
+}
+
+/// The same where much waits: from office to office along the index, so that one with a hundred thousand rows
+/// waiting costs the others one step.
+async fn choose_among_many(
+    conn: &mut PgConnection,
+    shards: &[i16],
+    rooms: &HashMap<OfficeId, i32>,
+    except: &HashSet<Uuid>,
+    limit: usize,
+) -> Result<Vec<Uuid>, Error> {
+    let chosen = sqlx::query_scalar(
+        "with recursive offices as (
+             select s.shard, (select min(office) from deliveries d where d.shard = s.shard and sent_at is null) as office
+             from unnest($1::smallint[]) as s (shard)
+             union all
+             select o.shard, (select min(office) from deliveries d
+                              where d.shard = o.shard and sent_at is null and d.office > o.office)
+             from offices o where o.office is not null
+         ), rooms as (
+             select * from unnest($2::text[], $3::int[]) as r (office, room)
+         )
+         select w.request_id from offices o left join rooms using (office)
+         cross join lateral (
+             select d.request_id, d.rank, d.due_on, d.created_at from deliveries d
+             where d.shard = o.shard and d.office = o.office and d.sent_at is null
+                 and d.request_id not in (select * from unnest($4::uuid[]))
+             order by d.rank, d.due_on, d.created_at, d.request_id
+             limit coalesce(rooms.room, $5)
+         ) w
+         where o.office is not null
+         order by w.rank, w.due_on, w.created_at, w.request_id limit $6",
+    )
+    .bind(shards)
+    .bind(rooms.keys().map(OfficeId::to_string).collect::<Vec<_>>())
+    .bind(rooms.values().copied().collect::<Vec<_>>())
+    .bind(except.iter().copied().collect::<Vec<_>>())
+    .bind(CAP)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(conn)
+    .await?;
+    Ok(chosen)
 }
 
 /// Writes down what RabbitMQ confirmed: it is in flight since `now`, and may be sent again at the
@@ -283,4 +353,22 @@ pub async fn send_again(conn: &mut PgConnection, office: OfficeId, now: Timestam
 
 fn office(text: &str) -> Result<OfficeId, Error> {
     text.parse().map_err(|e| Error::unreadable("an office", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_office_gets_the_first_for_which_it_has_room() {
+        let [a, b]: [OfficeId; 2] = ["vpa2b3c4", "vpmwjsws"].map(|id| id.parse().unwrap());
+        let ids: Vec<Uuid> = (1..=7).map(Uuid::from_u128).collect();
+        let waiting: Vec<_> = ids.iter().copied().zip([a, b, a, a, b, a, b]).collect();
+        let rooms = HashMap::from([(a, 2)]);
+        // One that is in hand takes no room: it was counted when it was read.
+        let except = HashSet::from([ids[0]]);
+        assert_eq!(choose(waiting.clone(), &rooms, &except, 10), [ids[1], ids[2], ids[3], ids[4], ids[6]]);
+        assert_eq!(choose(waiting.clone(), &rooms, &except, 3), ids[1..4]);
+        assert!(choose(waiting, &HashMap::from([(a, 0), (b, 0)]), &HashSet::new(), 10).is_empty());
+    }
 }
