@@ -6,7 +6,9 @@ SERVERS := .run/servers
 DENY := PATH=$(CURDIR)/target/tools/bin:$$PATH cargo deny --locked
 DEMO_ARGS := $(if $(KEEP),--keep) $(if $(CHAOS),--chaos $(CHAOS))
 BENCH_ARGS := $(if $(OFFICES),--offices $(OFFICES)) $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SECONDS),--seconds $(SECONDS))
-SCALE_ARGS := $(if $(OPEN),--open $(OPEN)) $(if $(CLOSED),--closed $(CLOSED)) $(if $(HERD),--herd $(HERD)) $(if $(SECONDS),--seconds $(SECONDS))
+SCALE_ARGS := $(if $(OPEN),--open $(OPEN)) $(if $(CLOSED),--closed $(CLOSED)) $(if $(HERD),--herd $(HERD)) $(if $(SILENT),--silent $(SILENT)) \
+	$(if $(SECONDS),--seconds $(SECONDS)) $(if $(READER),--reader-seconds $(READER)) $(if $(OVERLOAD),--overload-seconds $(OVERLOAD)) \
+	$(if $(ONLY),--only $(ONLY))
 
 .PHONY: help demo down test bench bench-scale check audit fmt schemas
 
@@ -25,7 +27,7 @@ test: ## everything, on real servers that it starts itself
 bench: ## lives a second beside a bare relay, on a quiet machine, into bench/report.json; 45 minutes (OFFICES=600,32 PAIRS=5 SECONDS=60)
 	@deploy/bench $(BENCH_ARGS)
 
-bench-scale: ## small against a nation's million of open requests (OPEN=1000000 CLOSED=10000000 HERD=200000)
+bench-scale: ## small against a nation's million of open requests, and trials (OPEN=1000000 CLOSED=10000000 HERD=200000 SILENT=100000 READER=600 OVERLOAD=300)
 	@deploy/bench-scale $(SCALE_ARGS)
 
 check: ## form: fmt, clippy, docs, who may depend on what, schemas, alert rules, scripts, units

@@ -40,6 +40,11 @@ impl Figures {
         self.lives.load(Ordering::Relaxed)
     }
 
+    /// How many lives have begun and are not over.
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way.load(Ordering::Acquire)
+    }
+
     /// How many messages offices published and received.
     pub(crate) fn messages(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
@@ -126,6 +131,14 @@ pub(crate) struct Stretch {
     pub(crate) answer: Took,
 }
 
+impl Stretch {
+    /// How many came to their end a second.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(crate) fn per_second(&self) -> f64 {
+        self.lives as f64 / self.seconds
+    }
+}
+
 /// Offices at work.
 pub(crate) struct Load {
     figures: Arc<Figures>,
@@ -182,19 +195,34 @@ impl Load {
 
     /// Lets them live for so long, and looks on.
     pub(crate) async fn measure(&mut self, time: Duration) -> Result<Stretch> {
+        let passing = async {
+            tokio::time::sleep(time).await;
+            Ok(())
+        };
+        Ok(self.measure_while(passing).await?.0)
+    }
+
+    /// Looks on while they live and something else goes on; gives what that came to as well.
+    pub(crate) async fn measure_while<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<(Stretch, T)> {
         let figures = self.figures.clone();
         let (begun, before) = (Instant::now(), figures.lives());
         figures.measuring.store(true, Ordering::Relaxed);
-        self.go_on(time).await?;
+        let done = self.alongside(work).await;
         figures.measuring.store(false, Ordering::Relaxed);
+        let done = done?;
         let (lives, seconds) = (figures.lives() - before, begun.elapsed().as_secs_f64());
         let life = Took::of(std::mem::take(&mut *figures.durations()));
         let [submit, answer] = figures.ways.as_ref().map(|ways| ways.each_ref().map(Way::took)).unwrap_or_default();
-        Ok(Stretch { lives, seconds, life, submit, answer })
+        Ok((Stretch { lives, seconds, life, submit, answer }, done))
     }
 
     /// They begin no more lives; returns when the last one is over.
     pub(crate) async fn last_lives(&mut self) -> Result<()> {
+        self.last_lives_within(LAST_LIVES).await
+    }
+
+    /// The same where many are under way, with the patience that this takes.
+    pub(crate) async fn last_lives_within(&mut self, patience: Duration) -> Result<()> {
         self.enough.cancel();
         let figures = self.figures.clone();
         let last = async {
@@ -203,7 +231,7 @@ impl Load {
             }
             Ok(())
         };
-        match tokio::time::timeout(LAST_LIVES, self.alongside(last)).await {
+        match tokio::time::timeout(patience, self.alongside(last)).await {
             Ok(over) => over,
             Err(_) => bail!("{} lives did not come to their end", self.figures.under_way.load(Ordering::Relaxed)),
         }

@@ -32,7 +32,7 @@ pub(crate) async fn full(
     times: Times,
 ) -> Result<(Run, Sizes)> {
     let Ran { stretch, run, sizes } = ran(sides, side, sizes, Pace::Window(window), times).await?;
-    let lives_per_second = per_second(&stretch);
+    let lives_per_second = stretch.per_second();
     let (life_p50_ms, life_p99_ms) = (stretch.life.p50_ms, stretch.life.p99_ms);
     Ok((Run { lives_per_second, lives: stretch.lives, life_p50_ms, life_p99_ms, ..run }, sizes))
 }
@@ -48,7 +48,7 @@ pub(crate) async fn paced(
     let Ran { stretch, .. } = ran(sides, side, sizes, Pace::Clock { lives_per_second }, times).await?;
     Ok(HalfLoad {
         wanted_per_second: lives_per_second,
-        lives_per_second: per_second(&stretch),
+        lives_per_second: stretch.per_second(),
         submit_to_deliver: stretch.submit,
         answer_to_deliver: stretch.answer,
     })
@@ -88,9 +88,4 @@ async fn ran(sides: &Sides, side: Side, sizes: Option<Sizes>, pace: Pace, times:
         ..Run::default()
     };
     Ok(Ran { stretch, run, sizes: figures.sizes() })
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn per_second(stretch: &Stretch) -> f64 {
-    stretch.lives as f64 / stretch.seconds
 }

@@ -4,8 +4,9 @@
 //! plan: days ─▶ chunks ─▶ threads: live, write rows ─▶ a stream a table ─▶ indexes ─▶ analyze
 //! ```
 //!
-//! Closed requests lie on the working days of thirteen months, those of the last month with every
-//! event, older ones with two: asked and taken back. Open ones lie on the last 25 working days.
+//! Closed requests lie on the working days of thirteen months, those of the last week with every
+//! event, older ones with two: asked and taken back. Open ones lie on the last 25 working days. What a trial
+//! needs besides is a [`Crowd`] of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,15 +31,15 @@ use super::rows;
 
 /// How far back requests lie: a little less than the partitions.
 const DAYS: i64 = 390;
-/// Closed requests of the last days have every event.
-const WHOLE_DAYS: i64 = 31;
+/// Closed requests of the last days have every event. With more of them ten millions would take over 35 GB.
+const WHOLE_DAYS: i64 = 7;
 /// Working days that open requests lie on: the backlog of handbook §10.
 const OPEN_DAYS: usize = 25;
 /// Requests that are made together.
 const CHUNK: u64 = 2_000;
 
 /// How much is filled in.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Size {
     /// Requests in life.
     pub(crate) open: u64,
@@ -46,6 +47,23 @@ pub(crate) struct Size {
     pub(crate) closed: u64,
     /// Of a herd: so many more in life, of which a deadline is due at the one instant.
     pub(crate) herd: u64,
+    /// So many more in life, stored by H's system on the last working day: no due date of theirs has passed.
+    pub(crate) fresh: u64,
+    /// So many more that wait for one office that is silent.
+    pub(crate) silent: u64,
+}
+
+/// Of what requests a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crowd {
+    /// As they come in a nation, open and closed.
+    Nation,
+    /// A herd, all in life.
+    Herd,
+    /// Fresh ones, all in life.
+    Fresh,
+    /// Those that wait for the silent office.
+    Silent,
 }
 
 /// What a fill took.
@@ -73,8 +91,7 @@ struct Part {
     upto: u64,
     /// The closed ones have every event.
     whole: bool,
-    /// The open ones were delivered and no more.
-    herd: bool,
+    crowd: Crowd,
     /// Number of the first of the day.
     first: u64,
 }
@@ -204,11 +221,18 @@ fn plan(size: Size, now: Timestamp, working: impl Fn(Date) -> bool) -> Result<Ve
         let open = number64.checked_sub(count - open_days).map_or(0, |n| share(size.open, open_days, n));
         let whole = on.until(today).map_err(anyhow::Error::from)?.get_days() <= i32::try_from(WHOLE_DAYS)?;
         let herd = if herd_on == Some(number) { size.herd } else { 0 };
-        for (of, open, herd) in [(closed + open, open, false), (herd, herd, true)] {
+        let fresh = if number64 + 1 == count { size.fresh } else { 0 };
+        let silent = number64.checked_sub(count - open_days).map_or(0, |n| share(size.silent, open_days, n));
+        for (of, open, crowd) in [
+            (closed + open, open, Crowd::Nation),
+            (herd, herd, Crowd::Herd),
+            (fresh, fresh, Crowd::Fresh),
+            (silent, silent, Crowd::Silent),
+        ] {
             let mut from = 0;
             while from < of {
                 let upto = (from + CHUNK).min(of);
-                parts.push(Part { on: *on, of, open, from, upto, whole, herd, first });
+                parts.push(Part { on: *on, of, open, from, upto, whole, crowd, first });
                 from = upto;
             }
             first += of;
@@ -233,7 +257,7 @@ fn make(ground: &Ground, parts: &[Part], next: &AtomicUsize, ends: &Ends, seed: 
         for n in part.from..part.upto {
             let open = share(part.open, part.of, n) > 0;
             let fate = match (open, part.whole) {
-                (true, _) if part.herd => Fate::Open(Stop::Delivered),
+                (true, _) if part.crowd != Crowd::Nation => Fate::Open(Stop::Delivered),
                 (true, _) => Fate::Open(match rng.random_range(0..20) {
                     0..9 => Stop::Delivered,
                     9..16 => Stop::Opened,
@@ -244,7 +268,8 @@ fn make(ground: &Ground, parts: &[Part], next: &AtomicUsize, ends: &Ends, seed: 
             };
             #[expect(clippy::cast_precision_loss, reason = "a share of a day")]
             let at = instant(part.on, (n as f64 + 0.5) / part.of as f64);
-            let life = ground.live(part.first + n, at, fate, &mut rng).with_context(|| format!("{part:?}"))?;
+            let home = (part.crowd == Crowd::Silent).then_some(ground.nation.silent_one);
+            let life = ground.live(part.first + n, at, fate, home, &mut rng).with_context(|| format!("{part:?}"))?;
             rows::write(ground, &life, &mut rows, &mut rng)?;
         }
         count += rows.count;
@@ -280,15 +305,20 @@ mod tests {
         let today = local_date(now);
         store.ensure_partitions(today.saturating_sub(days(400)), today.saturating_add(days(60))).await.unwrap();
         let keys = KeyRing::new(MasterKey::generate().unwrap());
-        let size = Size { open: 300, closed: 700, herd: 50 };
+        let size = Size { open: 300, closed: 700, herd: 50, fresh: 0, silent: 250 };
         let filled = fill(&world.pg_url(), keys, size, 600, now, 7).await.unwrap();
-        assert!(filled.rows > 4 * 1_050, "{filled:?}");
-        assert_eq!(world.number("select count(*) from timers").await.unwrap(), 350);
+        assert!(filled.rows > 4 * 1_300, "{filled:?}");
+        assert_eq!(world.number("select count(*) from timers").await.unwrap(), 600);
+        // The silent office has its cap in its inbox, and the rest waits.
+        let most = "select max(n) from (select count(sent_at) as n from deliveries group by office) d";
+        assert_eq!(world.number(most).await.unwrap(), 200);
+        let waiting = "select max(n) from (select count(*) as n from deliveries group by office) d";
+        assert!(world.number(waiting).await.unwrap() >= 250);
         assert!(world.number("select count(*) from timers where due_at <= now()").await.unwrap() >= 50);
 
         let ids = world.rows("select request_id from requests").await.unwrap();
         let ids: Vec<RequestId> = ids.iter().map(|id| RequestId::of(id.parse::<MessageId>().unwrap())).collect();
-        assert_eq!(ids.len(), 1_050);
+        assert_eq!(ids.len(), 1_300);
         let mut conn = store.conn().await.unwrap();
         for id in &ids {
             ledger::verify(&mut conn, *id).await.unwrap();
@@ -317,20 +347,18 @@ mod tests {
     #[test]
     fn the_plan_has_what_was_asked_for() {
         let now: Timestamp = "2026-11-26T22:00:00Z".parse().unwrap();
-        let size = Size { open: 10_007, closed: 100_003, herd: 5_001 };
+        let size = Size { open: 10_007, closed: 100_003, herd: 5_001, fresh: 3_001, silent: 2_003 };
         let working = |on: Date| !matches!(on.weekday(), jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday);
         let parts = plan(size, now, working).unwrap();
-        let (mut open, mut herd, mut all) = (0, 0, 0);
+        let (mut of, mut all) = ([0; 4], 0);
         for part in &parts {
             let lives = (part.from..part.upto).filter(|n| share(part.open, part.of, *n) > 0).count() as u64;
-            if part.herd {
-                herd += lives
-            } else {
-                open += lives
-            }
+            of[part.crowd as usize] += lives;
             all += part.upto - part.from;
+            // It is Friday by now in Vietnam.
+            assert!(part.crowd != Crowd::Fresh || part.on == jiff::civil::date(2026, 11, 26), "{part:?}");
         }
-        assert_eq!((open, herd, all), (10_007, 5_001, 115_011));
+        assert_eq!((of, all), ([10_007, 5_001, 3_001, 2_003], 120_015));
         assert!(parts.is_sorted_by_key(|part| part.on));
     }
 

@@ -115,9 +115,16 @@ impl Ground {
         }
     }
 
-    /// The life of the `number`-th request, submitted at an instant.
-    pub(crate) fn live(&self, number: u64, at: Timestamp, fate: Fate, rng: &mut StdRng) -> Result<Life<'_>> {
-        let (ward, home) = self.nation.draw(rng);
+    /// The life of the `number`-th request, submitted at an instant; of this home, if one is given.
+    pub(crate) fn live(
+        &self,
+        number: u64,
+        at: Timestamp,
+        fate: Fate,
+        home: Option<usize>,
+        rng: &mut StdRng,
+    ) -> Result<Life<'_>> {
+        let (ward, home) = self.nation.draw(home, rng);
         let (home, count) = (&self.nation.places[home], &self.on_their_way[home]);
         let somebody = &self.people[rng.random_range(0..self.people.len())];
         let id = new_id(at, rng)?;

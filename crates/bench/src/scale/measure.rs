@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use xacminh_demo::line::Address;
 use xacminh_domain::calendar::local_date;
 use xacminh_store::timer::{self, Whose};
 use xacminh_store::view::late::{self, Filter};
@@ -16,17 +15,14 @@ use xacminh_store::view::report::Days;
 use xacminh_store::view::{by_office, lag, look, office, readiness, report};
 use xacminh_store::{Store, reconcile};
 
-use super::stage::{Running, Stage};
-use crate::load::Load as Offices;
-use crate::offices::{Life, Pace, Place};
+use super::lives::{self, Lives, Load};
+use super::stage::{Running, SETTLE, Stage};
 
-/// How long what a start sets free may take to leave.
-const SETTLE: Duration = Duration::from_secs(300);
 /// How long the idle product is watched.
 const IDLE: Duration = Duration::from_secs(20);
-/// Due scans; as many as services/src/escalating.rs claims.
+/// Due scans, each for as many as services/src/escalating.rs asks for.
 const SCANS: usize = 300;
-const CLAIM: i64 = 500;
+const CLAIM: i64 = 1_000;
 /// Pages asked for.
 const PAGES: usize = 50;
 const OFFICE_PAGES: usize = 6;
@@ -34,14 +30,6 @@ const OFFICE_PAGES: usize = 6;
 const FRESH_FOR: Duration = Duration::from_millis(5_100);
 /// Chains that are proven whole.
 const PROVEN: i64 = 40;
-
-/// How lives are measured.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    pub(crate) window: usize,
-    pub(crate) warm_up: Duration,
-    pub(crate) measured: Duration,
-}
 
 /// Milliseconds of many.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -81,14 +69,6 @@ pub(crate) struct Measured {
     pub(crate) logged: Vec<String>,
 }
 
-/// What offices with a connection saw while they lived on it.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(crate) struct Lives {
-    pub(crate) lives_per_second: f64,
-    pub(crate) life_p50_ms: f64,
-    pub(crate) life_p99_ms: f64,
-}
-
 /// Measures all of it.
 pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Measured> {
     let mut m = Measured::default();
@@ -105,8 +85,7 @@ pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Measured> {
     questions(&store, &mut m).await?;
     store.close().await;
     let before = hot(stage).await?;
-    let addresses = stage.addresses()?;
-    m.lives = lives(addresses, load).await?;
+    m.lives = lives::at_once(stage, load).await?;
     // What a backend counted is told when it has nothing to do.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = hot(stage).await?;
@@ -118,16 +97,6 @@ pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Measured> {
     m.restart_ready_seconds = again.ready_seconds;
     m.logged.extend(again.end().await?);
     Ok(m)
-}
-
-async fn lives(addresses: Vec<(Place, Address)>, load: Load) -> Result<Lives> {
-    let mut offices = Offices::start(addresses, Life::Whole, Pace::Window(load.window)).await?;
-    offices.go_on(load.warm_up).await?;
-    let stretch = offices.measure(load.measured).await?;
-    offices.last_lives().await?;
-    offices.end().await?;
-    let lives_per_second = ratio(i64::try_from(stretch.lives)?, 1) / stretch.seconds;
-    Ok(Lives { lives_per_second, life_p50_ms: stretch.life.p50_ms, life_p99_ms: stretch.life.p99_ms })
 }
 
 /// A share of what was filled in is proven whole by the product's own command.

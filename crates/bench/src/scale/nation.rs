@@ -46,6 +46,8 @@ pub(crate) struct Place {
 pub(crate) struct Nation {
     /// In the order of their ids.
     pub(crate) places: Vec<Place>,
+    /// One that is silent, and that a trial may let come back: the first beyond those that a bench connects.
+    pub(crate) silent_one: usize,
     senders: Falling,
     responders: Falling,
 }
@@ -106,13 +108,16 @@ impl Nation {
         let mut rng = StdRng::seed_from_u64(seed);
         let senders = Falling::new(places.len(), SENDERS, &mut rng);
         let responders = Falling::new(places.len(), RESPONDERS, &mut rng);
-        Ok(Self { places, senders, responders })
+        Ok(Self { places, silent_one: connected, senders, responders })
     }
 
-    /// A ward and another office that it asks.
-    pub(crate) fn draw(&self, rng: &mut StdRng) -> (&Place, usize) {
-        let ward = self.senders.draw(rng);
-        let mut home = self.responders.draw(rng);
+    /// A ward and another office that it asks: this one, if it is given.
+    pub(crate) fn draw(&self, asked: Option<usize>, rng: &mut StdRng) -> (&Place, usize) {
+        let mut ward = self.senders.draw(rng);
+        let mut home = asked.unwrap_or_else(|| self.responders.draw(rng));
+        if asked == Some(ward) {
+            ward = (ward + 1) % self.places.len();
+        }
         if home == ward {
             home = (home + 1) % self.places.len();
         }

@@ -8,9 +8,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use super::calendar::Recount;
 use super::fill::Filled;
 use super::herd::Herd;
 use super::measure::Measured;
+use super::overload::Overload;
+use super::reader::Reader;
+use super::silent::Silent;
+use super::target::{Target, at_least, at_most, real};
 
 /// A store that was set up and filled.
 #[derive(Debug, Clone, Serialize)]
@@ -27,25 +32,14 @@ pub(crate) struct Report {
     pub(crate) filled: BTreeMap<&'static str, At>,
     pub(crate) measured: BTreeMap<&'static str, Measured>,
     pub(crate) herd: Option<Herd>,
+    pub(crate) calendar: Option<Recount>,
+    pub(crate) silent: Option<Silent>,
+    pub(crate) reader: Option<Reader>,
+    pub(crate) overload: Option<Overload>,
+    /// All of it so far, in seconds.
+    pub(crate) seconds: f64,
     /// What was to be reached: its name, the figure, the bound, whether it holds.
     targets: Vec<Target>,
-}
-
-/// One thing that was to be reached.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Target {
-    name: &'static str,
-    figure: f64,
-    bound: f64,
-    reached: bool,
-}
-
-fn at_most(name: &'static str, figure: f64, bound: f64) -> Target {
-    Target { name, figure, bound, reached: figure <= bound }
-}
-
-fn at_least(name: &'static str, figure: f64, bound: f64) -> Target {
-    Target { name, figure, bound, reached: figure >= bound }
 }
 
 impl Report {
@@ -57,6 +51,10 @@ impl Report {
             targets.push(at_most("due scan p99, large ÷ small", large.due_scan_ms.p99 / small.due_scan_ms.p99, 3.0));
             let memory = large.memory_most_mib / small.memory_most_mib;
             targets.push(at_most("memory of the process, large ÷ small", memory, 1.2));
+        }
+        if let Some(At { filled, seconds }) = self.filled.get("large") {
+            targets.push(at_most("large store filled, with all around it, s", *seconds, 1_200.0));
+            targets.push(at_most("large store, GB", real(filled.database_bytes) / 1e9, 35.0));
         }
         if let Some(large) = self.measured.get("large") {
             targets.push(at_most("ready again after a restart, s", large.restart_ready_seconds, 10.0));
@@ -73,9 +71,12 @@ impl Report {
             }
             targets.push(at_least("updates of requests that are HOT", large.hot_requests, 0.9));
         }
-        if let Some(herd) = &self.herd {
-            targets.push(at_least("herd, product ÷ bare claim", herd.ratio, 0.5));
-        }
+        targets.extend(self.herd.iter().flat_map(Herd::targets));
+        targets.extend(self.calendar.iter().flat_map(Recount::targets));
+        targets.extend(self.silent.iter().flat_map(Silent::targets));
+        targets.extend(self.reader.iter().flat_map(Reader::targets));
+        targets.extend(self.overload.iter().flat_map(Overload::targets));
+        targets.push(at_most("the whole run, min", self.seconds / 60.0, 75.0));
         self.targets = targets;
     }
 
@@ -90,28 +91,19 @@ impl Report {
 
     /// For people.
     pub(crate) fn words(&self) -> String {
-        let mut words = String::new();
+        let mut words: String = self
+            .herd
+            .iter()
+            .map(Herd::words)
+            .chain(self.calendar.iter().map(Recount::words))
+            .chain(self.silent.iter().map(Silent::words))
+            .chain(self.reader.iter().map(Reader::words))
+            .chain(self.overload.iter().map(Overload::words))
+            .collect();
         // A string takes whatever is written.
-        if let Some(herd) = &self.herd {
-            let _ = writeln!(
-                words,
-                "herd: {} due at one instant; product {:.0} a second, bare claim {:.0}, ratio {:.2}; {} rungs, {} missed, \
-                 {} lines for {} digests; {:.0} MiB at most, {:.2} CPU s a thousand\n",
-                herd.due,
-                herd.fired_per_second,
-                herd.bare_per_second,
-                herd.ratio,
-                herd.rungs,
-                herd.missed,
-                herd.lines,
-                herd.digests,
-                herd.memory_most_mib,
-                herd.cpu_seconds_per_thousand
-            );
-        }
-        let _ = writeln!(words, "{:<44}{:>12}{:>10}", "target", "figure", "bound");
+        let _ = writeln!(words, "\n{:<56}{:>12}{:>10}", "target", "figure", "bound");
         for Target { name, figure, bound, reached } in &self.targets {
-            let _ = writeln!(words, "{name:<44}{figure:>12.3}{bound:>10}{}", if *reached { "" } else { "   MISSED" });
+            let _ = writeln!(words, "{name:<56}{figure:>12.3}{bound:>10}{}", if *reached { "" } else { "   MISSED" });
         }
         words
     }
@@ -119,13 +111,15 @@ impl Report {
 
 /// What a fill took, in a line.
 pub(crate) fn words_of_fill(name: &str, filled: &Filled, seconds: f64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "gigabytes")]
-    let gb = filled.database_bytes as f64 / 1e9;
+    let (size, gb) = (filled.size, real(filled.database_bytes) / 1e9);
     format!(
-        "{name}: {} open, {} closed, {} of a herd: {} rows in {:.0} s ({:.0} a second), indexes and statistics {:.0} s, {gb:.2} GB; all set up in {seconds:.0} s",
-        filled.size.open,
-        filled.size.closed,
-        filled.size.herd,
+        "{name}: {} open, {} closed, {} of a herd, {} fresh, {} of a silent office: {} rows in {:.0} s ({:.0} a second), \
+         indexes and statistics {:.0} s, {gb:.2} GB; all set up in {seconds:.0} s",
+        size.open,
+        size.closed,
+        size.herd,
+        size.fresh,
+        size.silent,
         filled.rows,
         filled.copy_seconds,
         filled.rows_per_second,

@@ -21,6 +21,8 @@ use crate::side::{beside, declare, settings, xacminh};
 
 /// How long the product may take to get ready or to end.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long what a start sets free may take to leave.
+pub(crate) const SETTLE: Duration = Duration::from_secs(300);
 
 /// Letters, work with room at its office, rungs and digests. The bench runs on the machine's clock.
 const LEFT_TO_DO: &str = "select (select count(*) from outbox)
@@ -37,6 +39,8 @@ pub(crate) struct Stage {
     env: Vec<(String, String)>,
     /// The offices that a bench may connect, with their passwords.
     grants: Vec<(Place, String)>,
+    /// The one that is silent and may come back.
+    silent_one: Option<(Place, String)>,
 }
 
 /// The product's process, ready.
@@ -63,7 +67,7 @@ impl Stage {
         let world = World::new(name).await?;
         let path = |name: &str| dir.join(name).display().to_string();
         let env = settings(&world, data, path("master.key"));
-        let mut stage = Self { world, dir: dir.to_owned(), env, grants: Vec::new() };
+        let mut stage = Self { world, dir: dir.to_owned(), env, grants: Vec::new(), silent_one: None };
         stage.xacminh(&["keys", "new", &path("master.key")])?;
         stage.xacminh(&["migrate"])?;
         stage.xacminh(&["import"])?;
@@ -88,12 +92,15 @@ impl Stage {
         let nation = super::nation::Nation::new(&reference, Timestamp::now(), connected, 1)?;
         let units: std::collections::BTreeMap<OfficeId, String> =
             nation.places[..connected].iter().map(|place| (place.office, place.unit.to_string())).collect();
+        let silent = &nation.places[nation.silent_one];
         for line in fs::read_to_string(credentials)?.lines().skip(1) {
             let mut fields = line.split(',');
             let office: OfficeId = fields.next().context("no office")?.parse()?;
             let password = fields.nth(1).context("no password")?.to_owned();
             self.world.adopt(office);
-            if let Some(unit) = units.get(&office) {
+            if office == silent.office {
+                self.silent_one = Some((Place { office, unit: silent.unit.to_string() }, password));
+            } else if let Some(unit) = units.get(&office) {
                 self.grants.push((Place { office, unit: unit.clone() }, password));
             }
         }
@@ -107,6 +114,19 @@ impl Stage {
         xacminh(&self.env, args)
     }
 
+    /// Puts other reference data in force by the product's own command, off the threads that offices live on.
+    pub(crate) async fn import(&self, data: &Path) -> Result<()> {
+        let mut env = self.env.clone();
+        env.retain(|(name, _)| name != "XACMINH_DATA_DIR");
+        env.push(("XACMINH_DATA_DIR".to_owned(), data.display().to_string()));
+        tokio::task::spawn_blocking(move || xacminh(&env, &["import"])).await?.map(drop)
+    }
+
+    /// Where its files lie.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The same, timed, in seconds.
     pub(crate) fn timed(&self, args: &[&str]) -> Result<(f64, Output)> {
         let began = Instant::now();
@@ -116,16 +136,21 @@ impl Stage {
 
     /// Where the offices connect to.
     pub(crate) fn addresses(&self) -> Result<Vec<(Place, Address)>> {
+        self.grants.iter().map(|grant| self.address(grant)).collect()
+    }
+
+    /// Where the silent office connects to, once it comes back.
+    pub(crate) fn silent_one(&self) -> Result<(Place, Address)> {
+        self.address(self.silent_one.as_ref().context("no office is silent")?)
+    }
+
+    fn address(&self, (place, password): &(Place, String)) -> Result<(Place, Address)> {
         let url = self.world.amqp_url();
         let (_, rest) = url.rsplit_once('@').context("no login in the address")?;
         let (host, vhost) = rest.split_once('/').context("no virtual host in the address")?;
         let (host, port) = host.rsplit_once(':').context("no port in the address")?;
-        let port: u16 = port.parse()?;
-        let address = |(place, password): &(Place, String)| {
-            let (host, vhost, password) = (host.to_owned(), vhost.to_owned(), password.clone());
-            (place.clone(), Address { host, port, vhost, office: place.office, password })
-        };
-        Ok(self.grants.iter().map(address).collect())
+        let (port, host, vhost) = (port.parse()?, host.to_owned(), vhost.to_owned());
+        Ok((place.clone(), Address { host, port, vhost, office: place.office, password: password.clone() }))
     }
 
     /// Starts the product and waits until it is ready.
@@ -199,6 +224,16 @@ impl Running {
     /// Asks for a page, in milliseconds; anything but 200 is an error.
     pub(crate) async fn page(&self, path: &str) -> Result<(f64, usize)> {
         let began = Instant::now();
+        let length = self.answer(path).await?.len();
+        Ok((began.elapsed().as_secs_f64() * 1_000.0, length))
+    }
+
+    /// The sum of a metric's series that have these labels; nothing if there is none.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        Ok(sum_of(&self.answer("/metrics").await?, name, labels))
+    }
+
+    async fn answer(&self, path: &str) -> Result<String> {
         let mut stream = TcpStream::connect(&self.admin).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin);
         stream.write_all(request.as_bytes()).await?;
@@ -207,6 +242,28 @@ impl Running {
         if !answer.starts_with(b"HTTP/1.1 200") {
             bail!("{path}: {}", String::from_utf8_lossy(&answer).lines().next().unwrap_or_default());
         }
-        Ok((began.elapsed().as_secs_f64() * 1_000.0, answer.len()))
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+fn sum_of(page: &str, name: &str, labels: &[&str]) -> f64 {
+    page.lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))
+        .filter(|line| labels.iter().all(|label| line.contains(label)))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum::<f64>()
+        // Of nothing it is minus zero.
+        + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_what_is_not_asked_for() {
+        let page = "# HELP a b\na{x=\"1\",y=\"1\"} 3\na{x=\"1\",y=\"2\"} 4\na{x=\"2\"} 5\nab{x=\"1\"} 6\n";
+        assert!((sum_of(page, "a", &["x=\"1\""]) - 7.0).abs() < 1e-9);
+        assert!(sum_of(page, "c", &[]).abs() < 1e-9);
     }
 }
