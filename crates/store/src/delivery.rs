@@ -27,8 +27,8 @@ use crate::time::{At, On};
 /// How many requests an office may have in flight: sent, and not confirmed by its system.
 pub const CAP: i32 = 200;
 
-/// Up to how much that waits in a relay's shards is looked through whole. It is one walk along the index;
-/// going from office to office took ten times as long where some twenty wait.
+/// Up to how much that waits in a relay's shards is looked through whole: one walk along the index instead of
+/// some steps an office.
 const FEW: i64 = 1_000;
 
 /// Work for H, as it will leave.
