@@ -98,6 +98,9 @@ impl LegalRules {
     pub const OFFICE_HOURS: &'static str = "office_hours";
     /// How long a request stays after it ended.
     pub const RETENTION: &'static str = "retention";
+    /// The fewest months that may be kept (handbook §9: logs). It is more than the 90 days that an id may be
+    /// old, so a repeat of what has left is never taken for new.
+    pub const LEAST_RETENTION: u32 = 6;
     /// Before the kind, in the names of the file limits.
     pub const FILE_CLOCK: &'static str = "file_clock.";
 
@@ -167,8 +170,8 @@ impl LegalRules {
         }
     }
 
-    /// How many calendar months a request that ended stays before it may leave for the archive (handbook
-    /// §9: six at the least). A first receipt is given again for 13 months, so no fewer serve.
+    /// How many calendar months a request that ended stays before it may leave for the archive: at least
+    /// [`LEAST_RETENTION`](Self::LEAST_RETENTION). For so long a repeat gets its first receipt again.
     pub fn retention_months(&self, on: Date) -> Result<u32, MissingRule> {
         match self.get(Self::RETENTION, on) {
             Some(RuleValue::Months(months)) => Ok(*months),

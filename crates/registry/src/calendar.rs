@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
+use jiff::civil::Date;
 use xacminh_domain::calendar::{CalendarDay, DayKind, SaturdayMode, SaturdayRule, Scope, ScopedDay, ScopedSaturday};
 use xacminh_domain::id::OfficeId;
-use xacminh_domain::unit::UnitCode;
+use xacminh_domain::unit::Unit;
 
 use crate::check::interval::{overlapping, span};
 use crate::error::Error;
@@ -60,16 +61,18 @@ fn kinds(local: bool) -> impl Iterator<Item = &'static str> {
 /// Who may have days of its own.
 pub(crate) struct Places {
     /// Provinces of all eras.
-    pub(crate) provinces: HashSet<UnitCode>,
+    pub(crate) provinces: Vec<Unit>,
     /// Offices.
     pub(crate) offices: HashSet<OfficeId>,
 }
 
 impl Places {
-    fn scope(&self, r: &Record<'_>) -> Result<Scope, Error> {
+    /// Whose it is; `on` is the day on which a province must be one, where it is a matter of a day.
+    fn scope(&self, r: &Record<'_>, on: Option<Date>) -> Result<Scope, Error> {
         let scope: Scope = r.parsed("scope")?;
+        let is_province = |code| self.provinces.iter().any(|p| p.code == code && on.is_none_or(|on| p.is_valid_on(on)));
         match scope {
-            Scope::Province(code) if !self.provinces.contains(&code) => Err(r.fault("scope", "no such province")),
+            Scope::Province(code) if !is_province(code) => Err(r.fault("scope", "no such province on that day")),
             Scope::Office(id) if !self.offices.contains(&id) => Err(r.fault("scope", "no such office")),
             Scope::Nation | Scope::Province(_) | Scope::Office(_) => Ok(scope),
         }
@@ -79,12 +82,13 @@ impl Places {
 /// Reads the days of single provinces and offices.
 pub(crate) fn read_local(files: &mut Files, places: &Places) -> Result<Vec<ScopedDay>, Error> {
     let table = files.table(LOCAL, &["scope", "date", "kind", "name", "status"], |r| {
-        let scope = places.scope(r)?;
+        let on = r.date("date")?;
+        let scope = places.scope(r, Some(on))?;
         if scope == Scope::Nation {
             return Err(r.fault("scope", "the nation's days stand in vn-<year>.csv"));
         }
         let day = CalendarDay {
-            on: r.date("date")?,
+            on,
             kind: r.one_of("kind", kinds(true), DayKind::from_word)?,
             name: r.required("name")?,
             provisional: provisional(r)?,
@@ -102,7 +106,7 @@ pub(crate) fn read_saturdays(files: &mut Files, places: &Places) -> Result<Vec<S
     let table = files.table(SATURDAY, &["scope", "mode", "valid_from", "valid_to"], |r| {
         let (valid_from, valid_to) = r.interval()?;
         let mode = r.one_of("mode", SaturdayMode::ALL.map(SaturdayMode::as_str), SaturdayMode::from_word)?;
-        Ok(ScopedSaturday { scope: places.scope(r)?, rule: SaturdayRule { mode, valid_from, valid_to } })
+        Ok(ScopedSaturday { scope: places.scope(r, None)?, rule: SaturdayRule { mode, valid_from, valid_to } })
     })?;
     let spans = table.rows.iter().map(|l| (l.row.scope, span(l.row.rule.valid_from, l.row.rule.valid_to), l.line));
     if let Some(line) = overlapping(spans) {

@@ -81,7 +81,7 @@ impl Registry {
         let spans = check::units::check(&units)?;
         check::offices::check(&offices, &units, &spans)?;
         let places = calendar::Places {
-            provinces: units.provinces.rows.iter().map(|l| l.row.code).collect(),
+            provinces: units.provinces.rows.iter().map(|l| l.row.clone()).collect(),
             offices: offices.offices.rows.iter().map(|l| l.row.office.id).collect(),
         };
         let local_days = calendar::read_local(&mut files, &places)?;

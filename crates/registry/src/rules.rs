@@ -44,6 +44,10 @@ pub(crate) fn read_legal(files: &mut Files) -> Result<Vec<LegalRow>, Error> {
             valid_from,
             valid_to,
         };
+        let least = LegalRules::LEAST_RETENTION;
+        if rule.key == LegalRules::RETENTION && matches!(rule.value, RuleValue::Months(months) if months < least) {
+            return Err(r.fault("value", format!("less than {least} months: logs and receipts are kept for so long")));
+        }
         Ok(LegalRow { rule, value, unit, source: r.required("source")? })
     })?;
     let spans = table.rows.iter().map(|l| (&l.row.rule.key, span(l.row.rule.valid_from, l.row.rule.valid_to), l.line));

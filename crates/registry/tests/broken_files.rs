@@ -259,6 +259,7 @@ fn calendar_and_rules_are_clear() {
         "valid_from"
     );
     assert_eq!(fault(legal, "reply.accept,1,", "reply.accept,one,").2, "value");
+    assert_eq!(fault(legal, "retention,13,months", "retention,5,months").2, "value");
     // A rule the program needs.
     assert_eq!(fault(legal, "reply.accept,1,", "reply.opening,1,").2, "key");
     assert_eq!(fault(legal, "file_clock.temp_renewal", "file_clock.renewal").2, "key");
@@ -281,6 +282,8 @@ fn days_of_one_place_are_checked() {
             "scope",
         ),
         ("nation,2026-11-25,local_rest,Lũ,official\n", "nation,2026-11-25,local_rest,Lũ,official", "scope"),
+        // Ended in 2025.
+        ("province:77,2026-11-25,local_rest,Lũ,official\n", "province:77,2026-11-25,local_rest,Lũ,official", "scope"),
         ("province:01,2026-11-25,holiday,Lũ,official\n", "province:01,2026-11-25,holiday,Lũ,official", "kind"),
         (&format!("{flood}\n{flood}\n"), flood, "date"),
     ] {

@@ -5,7 +5,7 @@ use rust_xlsxwriter::{Format, FormatAlign, Workbook, Worksheet};
 use serde_json::{Map, Value as Json, json};
 
 use super::model::{Report, Value};
-use super::text;
+use super::{text, words};
 use crate::show;
 
 /// A line a figure: table, row, name, column, value, unit; the definitions below.
@@ -18,6 +18,7 @@ pub(crate) fn csv(report: &Report) -> Result<Vec<u8>> {
     fact("as_of", instant(report.as_of))?;
     fact("level", report.level.to_owned())?;
     fact("province", report.of.province.clone().unwrap_or_default())?;
+    fact("left", report.left.to_string())?;
     fact("public", report.public.to_string())?;
     for table in &report.tables {
         for row in &table.rows {
@@ -58,7 +59,7 @@ pub(crate) fn json(report: &Report) -> Result<Vec<u8>> {
         .collect();
     let whole = json!({
         "from": report.of.days.from.to_string(), "to": report.of.days.to.to_string(), "as_of": instant(report.as_of),
-        "level": report.level, "province": report.of.province, "public": report.public, "tables": tables, "definitions": definitions,
+        "level": report.level, "province": report.of.province, "left": report.left, "public": report.public, "tables": tables, "definitions": definitions,
     });
     let mut bytes = serde_json::to_vec_pretty(&whole)?;
     bytes.push(b'\n');
@@ -136,12 +137,13 @@ fn cell(sheet: &mut Worksheet, line: u32, at: u16, value: &Value) -> Result<()> 
 
 fn head_line(report: &Report) -> String {
     format!(
-        "{} – {}; {}; {}{}",
+        "{} – {}; {}; {}{}{}",
         show::day(report.of.days.from),
         show::day(report.of.days.to),
         show::minute(report.as_of),
         report.level_and_province(),
-        if report.public { "; public" } else { "" }
+        if report.public { "; public" } else { "" },
+        if report.left { format!("; {}", words::LEFT) } else { String::new() }
     )
 }
 

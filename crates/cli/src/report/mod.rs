@@ -21,9 +21,10 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use xacminh_domain::calendar::{at_local, end_of_day};
+use xacminh_store::reference::{self, Reference};
 use xacminh_store::view::report::{Days, Of};
 use xacminh_store::view::{by_office, look, report as view};
-use xacminh_store::{outage, reference, retention};
+use xacminh_store::{outage, retention};
 
 use crate::late::known_province;
 use crate::settings::Settings;
@@ -47,7 +48,7 @@ pub(crate) struct Report {
     #[arg(long, value_enum, default_value = "nation")]
     level: Level,
     /// Of one province alone (code of 2 digits): what its offices are asked and hold.
-    #[arg(long, value_name = "CODE", conflicts_with = "public")]
+    #[arg(long, value_name = "CODE")]
     province: Option<String>,
     /// In what form.
     #[arg(long, value_enum, default_value = "text")]
@@ -90,6 +91,11 @@ pub(crate) async fn report(settings: &Settings, args: &Report) -> Result<()> {
     if args.to < args.from {
         bail!("--to lies before --from");
     }
+    if args.province.is_some() && args.public {
+        bail!(
+            "one province is not for publication: the level province with --public is, it withholds small counts side by side"
+        );
+    }
     if args.format == Form::Xlsx && args.out.is_none() && std::io::stdout().is_terminal() {
         bail!("a workbook is no text: name a file with --out");
     }
@@ -121,6 +127,12 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
     let of = Of { days, province: args.province.clone() };
     let mut conn = look(&store, now).await?;
     let by_office = args.level == Level::Office;
+    let mut outages = outage::between(&mut conn, at_local(days.from, 0, 0), end_of_day(days.to).min(now), None).await?;
+    if let Some(code) = &args.province {
+        // Those of RabbitMQ and of the store are everybody's.
+        let lies_there = |office: &String| of_province(&reference, office, code);
+        outages.retain(|outage| outage.office.as_ref().is_none_or(lies_there));
+    }
     let figures = Figures {
         now,
         reference,
@@ -133,13 +145,11 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
         late_for: if by_office { Vec::new() } else { view::late_for(&mut conn, &of).await? },
         refused: view::refused(&mut conn, &of).await?,
         offices: if by_office { by_office::offices(&mut conn, &of).await? } else { Vec::new() },
-        outages: outage::between(&mut conn, at_local(days.from, 0, 0), end_of_day(days.to).min(now), None).await?,
+        outages,
     };
-    if retention::have_left(&mut conn, days.from, days.to).await? > 0 {
-        show::aside(
-            "một số yêu cầu của những ngày này đã vào kho lưu trữ, không có trong báo cáo (some requests of these days \
-             have left for the archive and are not in this report)",
-        );
+    let left = retention::have_left(&mut conn, days.from, days.to).await? > 0;
+    if left && args.out.is_some() {
+        show::aside(words::LEFT);
     }
     conn.rollback().await.context("PostgreSQL")?;
     let mut tables = match args.level {
@@ -157,5 +167,11 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
         Level::Province => "province",
         Level::Office => "office",
     };
-    Ok(Page { of, as_of: now, level, public: args.public, tables, definitions })
+    Ok(Page { of, left, as_of: now, level, public: args.public, tables, definitions })
+}
+
+/// Whether an office lies in a province.
+fn of_province(reference: &Reference, office: &str, code: &str) -> bool {
+    let office = office.parse().ok().and_then(|id| reference.directory.office(&id));
+    office.and_then(|office| office.province).is_some_and(|province| province.to_string() == code)
 }

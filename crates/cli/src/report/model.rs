@@ -103,6 +103,8 @@ pub(crate) struct Definition {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) of: Of,
+    /// Requests of its days have left for the archive, and are not in it.
+    pub(crate) left: bool,
     pub(crate) as_of: Timestamp,
     pub(crate) level: &'static str,
     pub(crate) public: bool,

@@ -91,7 +91,7 @@ impl Figures {
         match group.cut {
             // Of the whole that the report is about.
             Cut::Nation => match &self.province {
-                Some(code) => self.province(code),
+                Some(_) => "Cả tỉnh (whole province)".to_owned(),
                 None => "Cả nước (nation)".to_owned(),
             },
             Cut::Province => self.province(&group.key),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::model::{Column, Report, Row, Table, Value};
+use super::words;
 use crate::show;
 
 /// How wide a page is, in characters.
@@ -25,6 +26,9 @@ pub(crate) fn page(report: &Report) -> String {
         show::minute(report.as_of),
         if report.public { "; public" } else { "" }
     ));
+    if report.left {
+        wrapped(words::LEFT, WIDTH).iter().for_each(|text| line(text));
+    }
     for table in report.tables.iter().filter(|table| table.in_text) {
         line("");
         let title = format!("{} ({})", table.vi, table.en);

@@ -119,6 +119,10 @@ pub(crate) const DEFINITIONS: [Definition; 14] = [
     },
 ];
 
+/// What a report says of days whose requests have left.
+pub(crate) const LEFT: &str = "một số yêu cầu của những ngày này đã vào kho lưu trữ, không có trong báo cáo \
+    (some requests of these days have left for the archive and are not in this report)";
+
 /// What stands where a figure is withheld.
 pub(crate) const WITHHELD: Definition = Definition {
     vi: "·",
