@@ -224,7 +224,11 @@ async fn hot(stage: &Stage) -> Result<[[i64; 2]; 2]> {
     let mut of = [[0; 2]; 2];
     for (table, counts) in ["requests", "timers"].into_iter().zip(&mut of) {
         for (column, count) in ["n_tup_upd", "n_tup_hot_upd"].into_iter().zip(counts) {
-            let question = format!("select {column} from pg_stat_user_tables where relname = '{table}'");
+            // A partitioned table's are those of its months.
+            let question = format!(
+                "select coalesce(sum({column}), 0)::bigint from pg_stat_user_tables
+                 where schemaname = 'public' and relname ~ '^{table}(_[0-9]{{6}})?$'"
+            );
             *count = stage.world.number(question).await?;
         }
     }
