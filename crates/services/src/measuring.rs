@@ -19,8 +19,10 @@ use crate::within::within;
 
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
-/// For how many times as long as a look at the store took the next one waits at least.
+/// For how many times as long as a look at the store took the next one waits at least, up to [`MOST_REST`].
 const RESTS: u32 = 5;
+/// So old may figures be however long a look takes.
+const MOST_REST: Duration = Duration::from_secs(30);
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -35,14 +37,21 @@ pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken)
             },
             look_at_queues(&core, &queues)
         );
-        match measured {
-            Ok(()) => core.metrics.measurings.inc(),
-            Err(error) => tracing::warn!(%error, "the gauges stand still; again later"),
-        }
+        let rest = match measured {
+            Ok(()) => {
+                core.metrics.measurings.inc();
+                // However much there is in life, the store is asked for no more than a small part of the time.
+                every.max((took * RESTS).min(MOST_REST))
+            }
+            // A store that is away is looked for as often as ever: that it is back should be seen.
+            Err(error) => {
+                tracing::warn!(%error, "the gauges stand still; again later");
+                every
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => {}
-            // However much there is in life, the store is asked for no more than a small part of the time.
-            () = tokio::time::sleep(every.max(took * RESTS)) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }
