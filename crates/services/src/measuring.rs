@@ -1,7 +1,7 @@
 //! Measuring: sets the gauges that no single event can, from the store and from RabbitMQ's queues.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::time::timeout;
@@ -19,10 +19,6 @@ use crate::within::within;
 
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
-/// For how many times as long as a look at the store took the next one waits at least, up to [`MOST_REST`].
-const RESTS: u32 = 5;
-/// So old may figures be however long a look takes.
-const MOST_REST: Duration = Duration::from_secs(30);
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -30,28 +26,15 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
     let queues = bus.inbox_probe();
     while !stop.is_cancelled() {
-        let ((measured, took), ()) = tokio::join!(
-            async {
-                let began = Instant::now();
-                (within(measure(&core)).await, began.elapsed())
-            },
-            look_at_queues(&core, &queues)
-        );
-        let rest = match measured {
-            Ok(()) => {
-                core.metrics.measurings.inc();
-                // However much there is in life, the store is asked for no more than a small part of the time.
-                every.max((took * RESTS).min(MOST_REST))
-            }
-            // A store that is away is looked for as often as ever: that it is back should be seen.
-            Err(error) => {
-                tracing::warn!(%error, "the gauges stand still; again later");
-                every
-            }
-        };
+        let (measured, ()) = tokio::join!(within(measure(&core)), look_at_queues(&core, &queues));
+        match measured {
+            Ok(()) => core.metrics.measurings.inc(),
+            Err(error) => tracing::warn!(%error, "the gauges stand still; again later"),
+        }
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(rest) => {}
+            // From the end of a look, so that the store rests however long looks take.
+            () = tokio::time::sleep(every) => {}
         }
     }
 }
