@@ -117,7 +117,7 @@ fn server(variable: &str) -> Result<Option<u32>> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn real(n: i64) -> f64 {
+pub(crate) fn real(n: i64) -> f64 {
     n as f64
 }
 

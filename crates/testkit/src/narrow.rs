@@ -1,3 +1,5 @@
+//! Whether the narrow rows of what is in life say what the wide ones say.
+
 use anyhow::{Result, ensure};
 
 use crate::World;

@@ -17,6 +17,7 @@ use xacminh_store::{Store, reconcile};
 
 use super::lives::{self, Lives, Load};
 use super::stage::{Running, SETTLE, Stage};
+use super::target::real;
 
 /// How long the idle product is watched.
 const IDLE: Duration = Duration::from_secs(20);
@@ -235,9 +236,8 @@ async fn hot(stage: &Stage) -> Result<[[i64; 2]; 2]> {
     Ok(of)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn ratio(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 { 0.0 } else { real(part) / real(whole) }
 }
 
 fn spread(mut ms: Vec<f64>) -> Spread {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+pub(crate) use crate::cost::real;
+
 /// One thing that was to be reached. What is missed is said, and changes no exit code.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Target {
@@ -19,11 +21,6 @@ pub(crate) fn at_most(name: &'static str, figure: f64, bound: f64) -> Target {
 /// Likewise.
 pub(crate) fn at_least(name: &'static str, figure: f64, bound: f64) -> Target {
     Target { name, figure, bound, reached: figure >= bound }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-pub(crate) fn real(n: i64) -> f64 {
-    n as f64
 }
 
 #[cfg(test)]

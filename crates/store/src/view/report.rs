@@ -349,7 +349,8 @@ pub struct Refused {
 /// Commands refused on these days.
 pub async fn refused(conn: &mut PgConnection, of: &Of) -> Result<Vec<Refused>, Error> {
     let rows = query(
-        "select province, code, count(*) as n from report_refusals where refused_on between $1 and $2 and ($3::text is null or province = $3)
+        "select province, code, count(*) as n from report_refusals
+         where refused_on between $1 and $2 and ($3::text is null or province = $3)
          group by 1, 2 order by 1, 2",
     )
     .bind(On(of.days.from))
