@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cost::{Cost, CpuSeconds};
 use crate::counts::Messages;
 use crate::latency::Took;
+use crate::load::Stretch;
 
 /// How far apart the floor's own runs may lie, as a share of their median.
 const QUIET_ENOUGH: f64 = 0.15;
@@ -78,6 +79,18 @@ pub(crate) struct HalfLoad {
     pub(crate) submit_to_deliver: Took,
     /// From the home's publish of an answer to its ward.
     pub(crate) answer_to_deliver: Took,
+}
+
+impl HalfLoad {
+    /// What offices saw while so many were to begin a second.
+    pub(crate) fn of(wanted_per_second: f64, stretch: &Stretch) -> Self {
+        Self {
+            wanted_per_second,
+            lives_per_second: stretch.per_second(),
+            submit_to_deliver: stretch.submit,
+            answer_to_deliver: stretch.answer,
+        }
+    }
 }
 
 /// A figure over all runs.

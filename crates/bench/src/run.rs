@@ -46,12 +46,7 @@ pub(crate) async fn paced(
     times: Times,
 ) -> Result<HalfLoad> {
     let Ran { stretch, .. } = ran(sides, side, sizes, Pace::Clock { lives_per_second }, times).await?;
-    Ok(HalfLoad {
-        wanted_per_second: lives_per_second,
-        lives_per_second: stretch.per_second(),
-        submit_to_deliver: stretch.submit,
-        answer_to_deliver: stretch.answer,
-    })
+    Ok(HalfLoad::of(lives_per_second, &stretch))
 }
 
 struct Ran {

@@ -6,9 +6,9 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::stage::Stage;
-use crate::latency::Took;
-use crate::load::{Load as Offices, Stretch};
+use crate::load::Load as Offices;
 use crate::offices::{Life, Pace};
+use crate::report::HalfLoad;
 
 /// How lives are measured.
 #[derive(Debug, Clone, Copy)]
@@ -24,28 +24,6 @@ pub(crate) struct Lives {
     pub(crate) lives_per_second: f64,
     pub(crate) life_p50_ms: f64,
     pub(crate) life_p99_ms: f64,
-}
-
-/// How long messages took while lives began by the clock.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
-pub(crate) struct Paced {
-    /// Lives that were begun a second.
-    pub(crate) wanted_per_second: f64,
-    /// Lives that came to their end a second.
-    pub(crate) lives_per_second: f64,
-    pub(crate) submit_to_deliver: Took,
-    pub(crate) answer_to_deliver: Took,
-}
-
-impl Paced {
-    pub(crate) fn of(wanted_per_second: f64, stretch: &Stretch) -> Self {
-        Self {
-            wanted_per_second,
-            lives_per_second: stretch.per_second(),
-            submit_to_deliver: stretch.submit,
-            answer_to_deliver: stretch.answer,
-        }
-    }
 }
 
 /// Connects the stage's offices and has them live so long that each inbox has had its first messages.
@@ -74,9 +52,9 @@ pub(crate) async fn at_once(stage: &Stage, load: Load) -> Result<Lives> {
 }
 
 /// So many a second, by the clock.
-pub(crate) async fn paced(stage: &Stage, load: Load, lives_per_second: f64) -> Result<Paced> {
+pub(crate) async fn paced(stage: &Stage, load: Load, lives_per_second: f64) -> Result<HalfLoad> {
     let mut offices = begin(stage, load, Pace::Clock { lives_per_second }).await?;
     let stretch = offices.measure(load.measured).await?;
     end(offices).await?;
-    Ok(Paced::of(lives_per_second, &stretch))
+    Ok(HalfLoad::of(lives_per_second, &stretch))
 }

@@ -8,11 +8,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, InboxSight, WORK_QUEUES};
 
-use super::lives::{self, Load, Paced};
+use super::lives::{self, Load};
 use super::stage::{Running, SETTLE, Stage};
 use super::target::{Target, at_most, real};
 use crate::load::Load as Offices;
 use crate::offices::Pace;
+use crate::report::HalfLoad;
 
 /// Commands of a life: submit, received, opened, answer, read.
 const COMMANDS: f64 = 5.0;
@@ -37,8 +38,8 @@ pub(crate) struct Overload {
     /// The most commands that waited in RabbitMQ's work queues, all together.
     pub(crate) work_queues_most: i64,
     /// Messages at half of what goes through, before and after.
-    pub(crate) before: Paced,
-    pub(crate) after: Paced,
+    pub(crate) before: HalfLoad,
+    pub(crate) after: HalfLoad,
     pub(crate) logged: Vec<String>,
 }
 

@@ -16,10 +16,11 @@ use xacminh_contract::names;
 use xacminh_demo::line::{Address, Line, Sheet};
 use xacminh_domain::id::OfficeId;
 
-use super::lives::{self, Load, Paced};
+use super::lives::{self, Load};
 use super::stage::{SETTLE, Stage};
 use super::target::{Target, at_most, real};
 use crate::offices::Pace;
+use crate::report::HalfLoad;
 
 /// How long the next message to an office that is back may take.
 const NEXT: Duration = Duration::from_secs(60);
@@ -33,9 +34,9 @@ pub(crate) struct Silent {
     pub(crate) waiting: i64,
     /// The others' messages, at half of what goes through: without those that wait, with them, and while
     /// the office is back and takes them.
-    pub(crate) without: Paced,
-    pub(crate) with: Paced,
-    pub(crate) on_return: Paced,
+    pub(crate) without: HalfLoad,
+    pub(crate) with: HalfLoad,
+    pub(crate) on_return: HalfLoad,
     /// The most that it had in flight, and the most messages in its inbox, its notices among them.
     pub(crate) in_flight_most: i64,
     pub(crate) inbox_most: i64,
@@ -58,7 +59,7 @@ impl Silent {
     }
 
     pub(crate) fn words(&self) -> String {
-        let ms = |paced: &Paced| (paced.submit_to_deliver.p50_ms, paced.submit_to_deliver.p99_ms);
+        let ms = |paced: &HalfLoad| (paced.submit_to_deliver.p50_ms, paced.submit_to_deliver.p99_ms);
         let ((p50, p99), (with50, with99), (back50, back99)) = (ms(&self.without), ms(&self.with), ms(&self.on_return));
         format!(
             "silent office, {} waiting: the others' submit→deliver p50 {p50:.0} p99 {p99:.0} ms without, {with50:.0} and \
@@ -100,11 +101,11 @@ pub(crate) async fn bear(stage: &Stage, load: Load, take: usize) -> Result<Silen
     let eyes = Eyes::open(stage, place.office).await?;
     let mut offices = lives::begin(stage, load, Pace::Clock { lives_per_second: rate }).await?;
     let (stretch, most) = offices.measure_while(eyes.watch(&mut conn, load.measured)).await?;
-    silent.with = Paced::of(rate, &stretch);
+    silent.with = HalfLoad::of(rate, &stretch);
     (silent.in_flight_most, silent.inbox_most) = most;
     let in_inbox = usize::try_from(eyes.in_flight(&mut conn).await?)?;
     let (stretch, back) = offices.measure_while(come_back(&address, take)).await?;
-    silent.on_return = Paced::of(rate, &stretch);
+    silent.on_return = HalfLoad::of(rate, &stretch);
     lives::end(offices).await?;
     silent.taken = back.due.len();
     silent.taken_per_second = count(back.due.len()) / back.seconds;
