@@ -89,9 +89,14 @@ impl Desk {
 
     /// Sends a message and waits until RabbitMQ has it.
     pub(crate) async fn publish(&mut self, message: &OfficeMessage) -> Result<()> {
-        let sent = self.client.publish(message.clone()).await?;
+        let sent = self.offer(message).await?;
         ensure!(sent == Sent::Confirmed, "RabbitMQ said {sent:?}");
         Ok(())
+    }
+
+    /// Sends a message, and says what RabbitMQ did with it.
+    pub(crate) async fn offer(&mut self, message: &OfficeMessage) -> Result<Sent> {
+        self.client.publish(message.clone()).await
     }
 
     /// Sends many messages at once and waits until RabbitMQ has all.

@@ -16,6 +16,7 @@ mod lanes;
 mod ledger;
 mod life;
 mod offices;
+mod push_back;
 mod reconcile;
 mod recounts;
 mod refusals;

@@ -123,11 +123,13 @@ async fn a_sound_installation_is_called_sound_and_each_fault_of_rabbitmq_is_name
     names(&product, &[], FAULT, "delivery limit of work queues", "rabbitmqctl list_policies").await?;
     manage(&product, "DELETE", "/api/policies/{v}/careless", Value::Null).await?;
 
-    manage(&product, "DELETE", "/api/policies/{v}/xacminh.office", Value::Null).await?;
-    // The remedy, taken at its word.
-    names(&product, &[], FAULT, "inbox policy", "`xacminh office grant OFFICE`").await?;
-    product.run(&["office", "grant", WARD]).await?;
-    is_sound(&product).await?;
+    for (policy, part) in [("xacminh.office", "inbox policy"), ("xacminh.work.length", "length of work queues")] {
+        manage(&product, "DELETE", &format!("/api/policies/{{v}}/{policy}"), Value::Null).await?;
+        // The remedy, taken at its word.
+        names(&product, &[], FAULT, part, "`xacminh office grant OFFICE`").await?;
+        product.run(&["office", "grant", WARD]).await?;
+        is_sound(&product).await?;
+    }
 
     let queue = json!({ "durable": true, "arguments": { "x-queue-type": "quorum" } });
     manage(&product, "PUT", "/api/queues/{v}/xacminh.office.vpstranger", queue).await?;

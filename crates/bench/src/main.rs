@@ -27,6 +27,11 @@ use pairs::Plan;
 use report::{Count, How, Report};
 use run::Times;
 use side::Sides;
+use tikv_jemallocator::Jemalloc;
+
+/// The product's: the floor is tuned as well.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The figures may not be believed.
 const VOID: u8 = 3;

@@ -95,9 +95,30 @@ pub(crate) struct Office {
     begun: usize,
     /// Its own requests, and since when.
     asked: BTreeMap<String, std::time::Instant>,
-    /// Readings that RabbitMQ has not confirmed, by delivery tag.
-    reading: BTreeMap<u64, std::time::Instant>,
+    /// What RabbitMQ has not confirmed, by delivery tag.
+    said: BTreeMap<u64, Said>,
+    /// What it did not take, and when that is sent again.
+    held: BTreeMap<(Instant, u64), Said>,
 }
+
+/// A message that an office keeps until RabbitMQ has it.
+struct Said {
+    sheet: Sheet,
+    /// Since when the life lasts that is over then, if one is.
+    ends: Option<std::time::Instant>,
+    /// How often RabbitMQ did not take it.
+    refused: u32,
+}
+
+impl Said {
+    /// How long it waits now, as the protocol says.
+    fn pause(&self) -> Duration {
+        Duration::from_secs(1 << self.refused.min(6)).min(LONGEST_PAUSE)
+    }
+}
+
+/// The longest that an office waits before it sends again what was not taken.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Office {
     pub(crate) fn new(
@@ -107,8 +128,8 @@ impl Office {
         figures: Arc<Figures>,
         enough: CancellationToken,
     ) -> Self {
-        let (asked, reading) = (BTreeMap::new(), BTreeMap::new());
-        Self { number, places, line, figures, enough, life: Life::Whole, follows: true, begun: 0, asked, reading }
+        let (asked, said, held) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { number, places, line, figures, enough, life: Life::Whole, follows: true, begun: 0, asked, said, held }
     }
 
     /// Lives until the end; begins no life any more when it is enough.
@@ -125,6 +146,7 @@ impl Office {
         });
         let enough = self.enough.clone();
         loop {
+            let again = self.held.keys().next().map(|(at, _)| *at);
             tokio::select! {
                 () = end.cancelled() => {
                     self.line.close().await;
@@ -132,12 +154,15 @@ impl Office {
                 }
                 word = self.line.words.recv() => match word {
                     Some(Word::Confirm { tag, multiple, taken: true }) => self.confirmed(tag, multiple).await?,
+                    Some(Word::Confirm { tag, multiple, taken: false }) => self.hold(tag, multiple),
                     other => bail!("{}: {other:?}", self.places[self.number].office),
                 },
                 message = self.line.inbox.recv() => {
                     self.take(message.context("the inbox is gone")?).await?;
                 }
-                () = next(&mut clock), if !enough.is_cancelled() => self.begin().await?,
+                // Who was told that no more is taken begins nothing new until what it has was taken.
+                () = next(&mut clock), if !enough.is_cancelled() => if self.held.is_empty() { self.begin().await? },
+                () = until(again) => self.send_again().await?,
             }
         }
     }
@@ -152,7 +177,7 @@ impl Office {
         self.asked.insert(id.clone(), std::time::Instant::now());
         self.figures.begun();
         self.figures.leaves(SUBMIT, &id);
-        self.say(CommandType::RequestSubmit, "submit.normal", Some(id), None, body).await.map(drop)
+        self.say(CommandType::RequestSubmit, "submit.normal", Some(id), None, body, None).await
     }
 
     async fn say(
@@ -162,7 +187,8 @@ impl Office {
         id: Option<String>,
         about: Option<&str>,
         body: String,
-    ) -> Result<u64> {
+        ends: Option<std::time::Instant>,
+    ) -> Result<()> {
         self.figures.message();
         let sheet = Sheet {
             message_type: of.wire(),
@@ -173,7 +199,30 @@ impl Office {
             signed: true,
             body: body.into_bytes(),
         };
-        self.line.publish(&sheet).await
+        self.send(Said { sheet, ends, refused: 0 }).await
+    }
+
+    async fn send(&mut self, said: Said) -> Result<()> {
+        let tag = self.line.publish(&said.sheet).await?;
+        self.said.insert(tag, said);
+        Ok(())
+    }
+
+    /// RabbitMQ did not take these: more comes than goes through.
+    fn hold(&mut self, tag: u64, multiple: bool) {
+        for (tag, mut said) in self.heard_of(tag, multiple) {
+            let at = Instant::now() + said.pause();
+            said.refused += 1;
+            self.held.insert((at, tag), said);
+        }
+    }
+
+    /// Sends again what is due next.
+    async fn send_again(&mut self) -> Result<()> {
+        match self.held.pop_first() {
+            Some((_, said)) => self.send(said).await,
+            None => Ok(()),
+        }
     }
 
     async fn take(&mut self, message: Message) -> Result<()> {
@@ -193,13 +242,20 @@ impl Office {
                 self.figures.arrives(SUBMIT, about);
                 if self.life == Life::Whole {
                     let request = format!("{{\"request_id\":\"{about}\"}}");
-                    self.say(CommandType::RequestReceived, "request.received", None, Some(about), request.clone())
-                        .await?;
-                    self.say(CommandType::RequestOpened, "request.opened", None, Some(about), request).await?;
+                    self.say(
+                        CommandType::RequestReceived,
+                        "request.received",
+                        None,
+                        Some(about),
+                        request.clone(),
+                        None,
+                    )
+                    .await?;
+                    self.say(CommandType::RequestOpened, "request.opened", None, Some(about), request, None).await?;
                 }
                 let answer = format!("{{\"request_id\":\"{about}\",\"code\":\"A01\",\"answered_by\":\"cb-017\"}}");
                 self.figures.leaves(ANSWER, about);
-                self.say(CommandType::AnswerGive, "answer.give", None, Some(about), answer).await?;
+                self.say(CommandType::AnswerGive, "answer.give", None, Some(about), answer, None).await?;
             }
             ANSWER_DELIVER => {
                 self.figures.arrives(ANSWER, about);
@@ -208,8 +264,8 @@ impl Office {
                 match self.life {
                     Life::Whole => {
                         let request = format!("{{\"request_id\":\"{about}\"}}");
-                        let tag = self.say(CommandType::AnswerRead, "answer.read", None, Some(about), request).await?;
-                        self.reading.insert(tag, since);
+                        self.say(CommandType::AnswerRead, "answer.read", None, Some(about), request, Some(since))
+                            .await?;
                     }
                     Life::Bare => self.over(since).await?,
                 }
@@ -223,16 +279,21 @@ impl Office {
 
     /// RabbitMQ has what was said; where that was the reading, a life is over.
     async fn confirmed(&mut self, tag: u64, multiple: bool) -> Result<()> {
-        let over: Vec<std::time::Instant> = if multiple {
-            let rest = self.reading.split_off(&(tag + 1));
-            std::mem::replace(&mut self.reading, rest).into_values().collect()
-        } else {
-            self.reading.remove(&tag).into_iter().collect()
-        };
+        let over: Vec<_> = self.heard_of(tag, multiple).into_iter().filter_map(|(_, said)| said.ends).collect();
         for since in over {
             self.over(since).await?;
         }
         Ok(())
+    }
+
+    /// What such a word of RabbitMQ is about.
+    fn heard_of(&mut self, tag: u64, multiple: bool) -> Vec<(u64, Said)> {
+        if multiple {
+            let rest = self.said.split_off(&(tag + 1));
+            std::mem::replace(&mut self.said, rest).into_iter().collect()
+        } else {
+            self.said.remove_entry(&tag).into_iter().collect()
+        }
     }
 
     /// A life is over; in a closed loop the next begins.
@@ -250,6 +311,14 @@ impl Office {
 async fn next(clock: &mut Option<tokio::time::Interval>) {
     match clock {
         Some(clock) => drop(clock.tick().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// At that instant; never without one.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

@@ -76,7 +76,7 @@ impl Management {
     /// Gives these offices a login, permissions and an inbox, in one import. Doing it again changes
     /// passwords and nothing else; an inbox keeps what waits in it, and open connections go on.
     pub fn grant_offices(&self, grants: &[Grant]) -> Result<(), Error> {
-        self.put_inbox_policy()?;
+        self.put_policies()?;
         for some in grants.chunks(GRANTS_AT_ONCE) {
             let definitions = permissions::definitions(some, &self.vhost)?;
             self.call("import definitions", Method::POST, "/api/definitions", Some(&definitions))?;
@@ -94,10 +94,11 @@ impl Management {
         Ok(())
     }
 
-    /// Sets a policy for the queues whose names match.
-    pub fn put_policy(&self, name: &str, pattern: &str, definition: &Value) -> Result<(), Error> {
+    /// Sets a policy for the queues whose names match. Of all that match the one of the highest priority counts
+    /// alone.
+    pub fn put_policy(&self, name: &str, pattern: &str, definition: &Value, priority: i64) -> Result<(), Error> {
         let path = format!("/api/policies/{}/{}", encode(&self.vhost), encode(name));
-        let body = json!({ "pattern": pattern, "definition": definition, "apply-to": "queues" });
+        let body = json!({ "pattern": pattern, "definition": definition, "apply-to": "queues", "priority": priority });
         self.call("set a policy", Method::PUT, &path, Some(&body)).map(drop)
     }
 

@@ -11,8 +11,8 @@ use ureq::http::Method;
 use xacminh_contract::names;
 use xacminh_domain::id::OfficeId;
 
-use crate::permissions::{self, INBOX_PATTERN, INBOX_POLICY};
-use crate::sight::{Login, Rights, RightsOf};
+use crate::permissions::{self, INBOX_PATTERN, INBOX_POLICY, WORK_PATTERN, WORK_POLICY, WORK_PRIORITY};
+use crate::sight::{Login, Overview, Rights, RightsOf};
 use crate::{Error, Management};
 
 /// What some offices lack that should have access.
@@ -24,8 +24,8 @@ pub struct Lacking {
     pub rights: Vec<OfficeId>,
     /// Those with a login and no inbox.
     pub inboxes: Vec<OfficeId>,
-    /// Whether the policy of all inboxes is gone or says something else.
-    pub policy: bool,
+    /// Whether a policy, of all inboxes or of the work queues, is gone or says something else.
+    pub policies: bool,
 }
 
 impl Lacking {
@@ -61,7 +61,7 @@ impl Management {
         let queues: Vec<Named> = self.get("list queues", &format!("/api/queues/{vhost}?disable_stats=true"))?;
         let queues: HashSet<String> = queues.into_iter().map(|queue| queue.name).collect();
 
-        let mut lacking = Lacking { policy: !self.inbox_policy_stands()?, ..Lacking::default() };
+        let mut lacking = Lacking { policies: !self.policies_stand()?, ..Lacking::default() };
         for office in offices {
             if !logins.contains(office.as_str()) {
                 lacking.logins.push(*office);
@@ -84,17 +84,55 @@ impl Management {
         self.call("import definitions", Method::POST, "/api/definitions", Some(&definitions)).map(drop)
     }
 
-    /// Sets the policy of all inboxes.
-    pub fn put_inbox_policy(&self) -> Result<(), Error> {
-        self.put_policy(INBOX_POLICY, INBOX_PATTERN, &permissions::inbox_policy())
+    /// Sets the policies of all inboxes and of the work queues.
+    pub fn put_policies(&self) -> Result<(), Error> {
+        for policy in self.policies()? {
+            self.put_policy(policy.name, policy.pattern, &policy.definition, policy.priority)?;
+        }
+        Ok(())
     }
 
-    fn inbox_policy_stands(&self) -> Result<bool, Error> {
-        let path = format!("/api/policies/{}/{INBOX_POLICY}", self.vhost_in_path());
-        match self.get::<Value>("look at the policy of inboxes", &path) {
-            Ok(found) => Ok(found["pattern"] == INBOX_PATTERN && found["definition"] == permissions::inbox_policy()),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
+    fn policies_stand(&self) -> Result<bool, Error> {
+        for policy in self.policies()? {
+            let path = format!("/api/policies/{}/{}", self.vhost_in_path(), policy.name);
+            let stands = match self.get::<Value>("look at a policy", &path) {
+                Ok(found) => {
+                    found["pattern"] == policy.pattern
+                        && found["definition"] == policy.definition
+                        && found["priority"] == policy.priority
+                }
+                Err(error) if error.is_not_found() => false,
+                Err(error) => return Err(error),
+            };
+            if !stands {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
+
+    fn policies(&self) -> Result<[OwnPolicy; 2], Error> {
+        let overview: Overview = self.get("ask for the version", "/api/overview")?;
+        let inboxes = OwnPolicy {
+            name: INBOX_POLICY,
+            pattern: INBOX_PATTERN,
+            definition: permissions::inbox_policy(),
+            priority: 0,
+        };
+        let work = OwnPolicy {
+            name: WORK_POLICY,
+            pattern: WORK_PATTERN,
+            definition: permissions::work_policy(&overview.rabbitmq_version),
+            priority: WORK_PRIORITY,
+        };
+        Ok([inboxes, work])
+    }
+}
+
+/// A policy that comes with granting offices access.
+struct OwnPolicy {
+    name: &'static str,
+    pattern: &'static str,
+    definition: Value,
+    priority: i64,
 }

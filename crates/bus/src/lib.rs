@@ -43,7 +43,7 @@ pub use delay::Delays;
 pub use error::Error;
 pub use incoming::{Delivery, Incoming};
 pub use lacking::Lacking;
-pub use permissions::{Grant, OfficePermissions};
+pub use permissions::{Grant, HOLDS_BACK, OfficePermissions, limits_deliveries};
 pub use probe::{InboxProbe, InboxSight};
 pub use publisher::{Outcome, Outgoing, Publisher};
 pub use sight::{Binding, Exchange, Expiring, Limits, Login, Node, Queue, Rights, Sight};

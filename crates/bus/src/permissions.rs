@@ -51,9 +51,39 @@ impl OfficePermissions {
 pub(crate) const INBOX_POLICY: &str = "xacminh.office";
 pub(crate) const INBOX_PATTERN: &str = r"^xacminh\.office\.";
 
+/// What a full queue does that loses nothing: whoever publishes is told that it was not taken.
+pub const HOLDS_BACK: &str = "reject-publish";
+
 /// What the policy says. An office that cannot handle a message must not be given it for ever.
 pub(crate) fn inbox_policy() -> Value {
     json!({ "delivery-limit": 20, "dead-letter-exchange": names::EXCHANGE_REJECTED })
+}
+
+/// The name and pattern of the policy of what offices' commands wait in.
+pub(crate) const WORK_POLICY: &str = "xacminh.work.length";
+pub(crate) const WORK_PATTERN: &str = r"^xacminh\.work\.(intake|bulk|answering)$";
+/// Above what an operator sets by hand for the same queues.
+pub(crate) const WORK_PRIORITY: i64 = 200;
+/// How many commands may wait in such a queue: more than the whole nation asks on a day (40,000, handbook
+/// section 10). On two cores they are a minute or two of work.
+const WORK_LENGTH: u32 = 50_000;
+/// From which version on RabbitMQ limits deliveries by itself; a policy says then that it does not.
+const LIMITS_DELIVERIES_FROM: u32 = 4;
+
+/// What that policy says. More than goes through for long must stay with whoever sends it, who has it on disk:
+/// RabbitMQ refuses the confirm, and the office sends again.
+pub(crate) fn work_policy(version: &str) -> Value {
+    let mut policy = json!({ "max-length": WORK_LENGTH, "overflow": HOLDS_BACK });
+    if limits_deliveries(version) {
+        policy["delivery-limit"] = json!(-1);
+    }
+    policy
+}
+
+/// Whether RabbitMQ of this version gives messages up by itself, after 20 deliveries.
+pub fn limits_deliveries(version: &str) -> bool {
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    major.is_some_and(|major| major >= LIMITS_DELIVERIES_FROM)
 }
 
 /// Logins, permissions and inboxes for RabbitMQ's import.
@@ -118,6 +148,13 @@ mod tests {
         // "test12" with the salt 908DC60A, from the page on passwords.
         let hash = password_hash("test12", [0x90, 0x8d, 0xc6, 0x0a]);
         assert_eq!(hash, "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR");
+    }
+
+    #[test]
+    fn only_a_rabbitmq_that_limits_deliveries_is_told_not_to() {
+        assert_eq!(work_policy("3.10.8"), json!({ "max-length": 50_000, "overflow": "reject-publish" }));
+        assert_eq!(work_policy("4.1.0")["delivery-limit"], -1);
+        assert!(!limits_deliveries("3.13.7") && limits_deliveries("10.0") && !limits_deliveries("?"));
     }
 
     #[test]

@@ -139,13 +139,17 @@ pub struct Queue {
     pub limits: Limits,
 }
 
-/// What is said of a queue's deliveries.
+/// What is said of a queue's deliveries and its length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// After how many deliveries it gives a message up.
     pub delivery: Option<i64>,
     /// Where goes what it gave up.
     pub dead_letters: Option<String>,
+    /// How many messages it may hold.
+    pub length: Option<i64>,
+    /// What it does when it is full; RabbitMQ drops its oldest message if nothing is said.
+    pub overflow: Option<String>,
 }
 
 /// A queue at an exchange.
@@ -169,8 +173,8 @@ pub struct Expiring {
 }
 
 #[derive(Deserialize)]
-struct Overview {
-    rabbitmq_version: String,
+pub(crate) struct Overview {
+    pub(crate) rabbitmq_version: String,
     #[serde(default)]
     object_totals: HashMap<String, u64>,
 }
@@ -255,9 +259,13 @@ impl Listed {
             let of = |map: Option<&Map<String, Value>>| map.and_then(|map| map.get(name)).cloned();
             of(operator).or_else(|| self.arguments.get(&format!("x-{name}")).cloned()).or_else(|| of(policy))
         };
+        let number = |name| said(name).and_then(|limit| limit.as_i64());
+        let word = |name| said(name).and_then(|word| word.as_str().map(ToOwned::to_owned));
         let limits = Limits {
-            delivery: said("delivery-limit").and_then(|limit| limit.as_i64()),
-            dead_letters: said("dead-letter-exchange").and_then(|name| name.as_str().map(ToOwned::to_owned)),
+            delivery: number("delivery-limit"),
+            dead_letters: word("dead-letter-exchange"),
+            length: number("max-length"),
+            overflow: word("overflow"),
         };
         Queue { limits, name: self.name, kind: self.kind }
     }

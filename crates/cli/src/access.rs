@@ -223,11 +223,11 @@ pub(crate) async fn grant(settings: &Settings, args: &GrantArgs) -> Result<()> {
 /// Brings back what lacks and needs no password.
 async fn mend(desk: &Desk, lacking: &Lacking) -> Result<()> {
     let offices = lacking.keep_passwords();
-    if offices.is_empty() && !lacking.policy {
+    if offices.is_empty() && !lacking.policies {
         return Ok(());
     }
-    if lacking.policy {
-        desk.manage(Management::put_inbox_policy).await?;
+    if lacking.policies {
+        desk.manage(Management::put_policies).await?;
     }
     let mut progress = Progress::over("mending", offices.len());
     for some in offices.chunks(AT_ONCE) {
@@ -237,8 +237,8 @@ async fn mend(desk: &Desk, lacking: &Lacking) -> Result<()> {
         progress.add(count);
     }
     drop(progress);
-    if lacking.policy {
-        show::line("the policy of all inboxes is set again");
+    if lacking.policies {
+        show::line("the policies of inboxes and work queues are set again");
     }
     if !offices.is_empty() {
         show::line(format!(

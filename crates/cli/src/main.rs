@@ -35,7 +35,12 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use settings::Settings;
+use tikv_jemallocator::Jemalloc;
 use wiring::Role;
+
+/// Buffers of whole batches come and go; see docs/PERFORMANCE.md for what it is against the system's.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Carries residence verification requests between ward police offices: makes them arrive, be
 /// answered, and be measured.

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::settling;
 
 /// How many commands share a transaction.
-const BATCH: u16 = 200;
+const BATCH: u16 = 500;
 
 /// Takes commands about requests until told to stop.
 pub async fn run(core: Core, bus: Bus, stop: CancellationToken) {

@@ -19,6 +19,7 @@ use xacminh_store::reference::{self, Reference};
 use xacminh_store::{Store, outage::Outage};
 use xacminh_trust::key::KeyRing;
 
+use crate::bustle::Bustle;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::repeats::Repeats;
@@ -43,6 +44,8 @@ pub struct Core {
     pub(crate) at_hand: Arc<AtHand>,
     /// Whether commands come twice these days.
     pub(crate) repeats: Arc<Repeats>,
+    /// How busy this process is with commands.
+    pub(crate) bustle: Arc<Bustle>,
 }
 
 impl Core {
@@ -62,6 +65,7 @@ impl Core {
             reference: watch::Sender::new(Arc::new(loaded)),
             at_hand: Arc::default(),
             repeats: Arc::default(),
+            bustle: Arc::default(),
         })
     }
 

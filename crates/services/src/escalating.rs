@@ -31,6 +31,7 @@ use xacminh_store::request;
 use xacminh_store::timer::{self, Change, Whose};
 
 use crate::abort_point::AbortPoint;
+use crate::bustle::Onlooker;
 use crate::core::{Core, climb};
 use crate::digest;
 use crate::disposition::{self, Disposition};
@@ -40,7 +41,8 @@ use crate::within::within;
 
 /// How many requests are claimed together.
 const CLAIM: usize = 500;
-/// How many such claims are under way at once: while one waits for PostgreSQL, another is worked on.
+/// How many such claims are under way at once: while one waits for PostgreSQL, another is worked on. While the
+/// process is busy with commands there is but one: people wait for those, and a rung may be some seconds late.
 const AT_ONCE: usize = 2;
 
 /// Fires and sends until told to stop. `every` is how long nothing due is waited for.
@@ -60,12 +62,14 @@ async fn climb_on(
     stop: &CancellationToken,
 ) {
     let probe = bus.inbox_probe();
+    let mut onlooker = Onlooker::of(&core.bustle);
     while !stop.is_cancelled() {
         let own = seen.borrow().clone();
         let lasts = own.last().is_some_and(|(_, end)| end.is_none());
         let whose = if lasts || !bus.state().borrow().is_connected() { Whose::ClockRuns } else { Whose::All };
+        let claims = if onlooker.sees_busy(&core.bustle) { 1 } else { AT_ONCE };
         let worked = async {
-            match fire(core, &probe, &own, whose).await? {
+            match fire(core, &probe, &own, whose, claims).await? {
                 Some(worked_on) => Ok(worked_on),
                 // Digests leave when nothing is left to fire, here or in another copy's hands:
                 // else those above would be told of an office's first requests, and then again of
@@ -90,9 +94,15 @@ async fn climb_on(
 }
 
 /// Fires what is due, for some requests at a time; gives how many were worked on, and none when
-/// nothing was due. `own` are the outages that this process saw itself.
-async fn fire(core: &Core, probe: &InboxProbe, own: &[Outage], whose: Whose) -> Result<Option<usize>, Error> {
-    let most = i64::try_from(CLAIM * AT_ONCE).unwrap_or(i64::MAX);
+/// nothing was due. `own` are the outages that this process saw itself, `claims` how many are under way at once.
+async fn fire(
+    core: &Core,
+    probe: &InboxProbe,
+    own: &[Outage],
+    whose: Whose,
+    claims: usize,
+) -> Result<Option<usize>, Error> {
+    let most = i64::try_from(CLAIM * claims).unwrap_or(i64::MAX);
     let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), whose, most).await?;
     if due.is_empty() {
         return Ok(None);

@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::settling;
 
 /// How many commands share a transaction.
-const BATCH: u16 = 200;
+const BATCH: u16 = 500;
 
 /// Takes submits and withdrawals, and what came with a routing key nobody knows, until told to
 /// stop.

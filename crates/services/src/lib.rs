@@ -3,6 +3,7 @@
 mod abort_point;
 mod ages;
 pub mod answering;
+mod bustle;
 mod composing;
 mod core;
 mod digest;

@@ -47,9 +47,9 @@ const BATCH: usize = 500;
 const SWEEP: Duration = Duration::from_secs(1);
 /// For how long after a look nothing is looked for, so that letters share a batch. Longer if a look takes
 /// longer: looking is never more than a third of what a lane does.
-const REST: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(10);
 /// The same for marking, which nobody waits for.
-const MARK_REST: Duration = Duration::from_millis(20);
+const MARK_REST: Duration = Duration::from_millis(40);
 /// How often a relay asks for shards that another copy may have let go.
 const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
 /// A place that was held longer had been worth a line when it was lost.
@@ -131,7 +131,7 @@ impl<'a> Lane<'a> {
         let now = Instant::now();
         let lane = Self {
             core,
-            conn: core.store.conn().await?.detach(),
+            conn: core.store.along_indexes().await?,
             marks: Some(core.store.conn().await?.detach()),
             marking: JoinSet::new(),
             ours: (0..SHARDS).filter(|shard| shard % LANES == lane).collect(),

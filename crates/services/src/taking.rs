@@ -9,6 +9,7 @@
 //! The caller acknowledges after the commit, never before.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use xacminh_bus::Delivery;
 use xacminh_contract::envelope::CommandType;
@@ -88,13 +89,16 @@ pub(crate) async fn take(core: &Core, queue: &'static str, deliveries: &[Deliver
     let redelivered = deliveries.iter().filter(|d| d.properties.redelivered).count();
     core.metrics.redelivered.inc_by(u64::try_from(redelivered).unwrap_or(0));
     let ask = redelivered > 0 || core.repeats.are_likely();
-    match take_batch(core, queue, deliveries, ask).await {
+    let began = Instant::now();
+    let taken = match take_batch(core, queue, deliveries, ask).await {
         Err(Error::Store(xacminh_store::Error::TakenMeanwhile)) if !ask => {
             core.repeats.came();
             take_batch(core, queue, deliveries, true).await
         }
         other => other,
-    }
+    };
+    core.bustle.took(began.elapsed());
+    taken
 }
 
 /// The same; `ask` says whether to ask what was taken before.

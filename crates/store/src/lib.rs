@@ -178,6 +178,14 @@ impl Store {
         Ok(conn)
     }
 
+    /// A connection of its own for reading what waits and is removed soon after. Along an index: that forgets the
+    /// rows that were removed, which a bitmap would look up again and again until the next vacuum.
+    pub async fn along_indexes(&self) -> Result<PgConnection, Error> {
+        let mut conn = self.conn().await?.detach();
+        sqlx::query("set enable_bitmapscan = off").execute(&mut conn).await?;
+        Ok(conn)
+    }
+
     /// A connection of its own that finds requests among those that have left.
     pub async fn archive(&self) -> Result<PgConnection, Error> {
         let mut conn = self.conn().await?.detach();

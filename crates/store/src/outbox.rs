@@ -135,12 +135,16 @@ pub async fn read(
     closed: &[OfficeId],
     limit: i64,
 ) -> Result<Batch, Error> {
-    // `not in` over a subquery is looked up in a hash; `<> all` would go through the list for each row.
+    // Shard by shard in the order of the index. `not in` over a subquery is looked up in a hash; `<> all` would go
+    // through the list for each row.
     let rows = query(
-        "select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
-         from outbox where shard = any($1) and outbox_id not in (select * from unnest($2::bigint[]))
-             and office not in (select * from unnest($3::text[]))
-         order by outbox_id limit $4",
+        "select w.* from unnest($1::smallint[]) as s (shard) cross join lateral (
+             select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
+             from outbox o where o.shard = s.shard and o.outbox_id not in (select * from unnest($2::bigint[]))
+                 and o.office not in (select * from unnest($3::text[]))
+             order by o.outbox_id limit $4
+         ) w
+         order by w.outbox_id limit $4",
     )
     .bind(shards)
     .bind(except)

@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use xacminh_bus::{BINDINGS, EXCHANGES, Queue, Sight, WORK_QUEUES};
-use xacminh_contract::names::{self, EXCHANGE_REJECTED, INBOX_PREFIX};
+use xacminh_bus::{BINDINGS, EXCHANGES, HOLDS_BACK, Queue, Sight, WORK_QUEUES, limits_deliveries};
+use xacminh_contract::names::{self, EXCHANGE_REJECTED, INBOX_PREFIX, QUEUE_ANSWERING, QUEUE_BULK, QUEUE_INTAKE};
 
 use super::finding::Finding;
 use super::postgresql::Offices;
-use super::rabbitmq::limits_by_itself;
 use crate::readiness;
 
 /// How many names a line repeats.
@@ -18,6 +17,13 @@ const NAMED: usize = 10;
 const DECLARE: &str = "Start `xacminh run`, or if it runs restart one process: it declares what is missing when it \
                        connects";
 
+/// Queues that may not grow without end: offices fill them.
+const BOUNDED: [&str; 3] = [QUEUE_INTAKE, QUEUE_BULK, QUEUE_ANSWERING];
+/// Mends policies.
+const SET_POLICIES: &str = "`xacminh office grant OFFICE`, of any office that is granted, sets it again and changes nothing \
+                            else; if it says that nothing lacks, clear the policy of higher priority that hides it \
+                            (`rabbitmqctl list_policies`)";
+
 /// What is said of the virtual host. `offices`: who has access by the store, if that could be read.
 pub(crate) fn judge(sight: &Sight, login: &str, vhost: &str, offices: Option<&Offices>) -> Vec<Finding> {
     if !sight.vhost_there {
@@ -27,7 +33,7 @@ pub(crate) fn judge(sight: &Sight, login: &str, vhost: &str, offices: Option<&Of
     }
     let queues: HashMap<&str, &Queue> = sight.queues.iter().map(|queue| (queue.name.as_str(), queue)).collect();
     let mut findings = vec![rights(sight, login, vhost), exchanges(sight), work(&queues), kinds(sight)];
-    findings.extend([limits(sight, vhost), policy(sight)]);
+    findings.extend([limits(sight, vhost), length(sight), policy(sight)]);
     match offices {
         Some(offices) => findings.extend([inboxes(&queues, offices), nobodys(sight, offices), logins(sight, offices)]),
         None => findings.push(Finding::unseen(
@@ -125,7 +131,7 @@ fn limits(sight: &Sight, vhost: &str) -> Finding {
             "See `rabbitmqctl list_policies`: none with a delivery-limit may match ^xacminh\\.work\\.",
         );
     }
-    let by_itself = limits_by_itself(&sight.version);
+    let by_itself = limits_deliveries(&sight.version);
     let limited = |queue: &&Queue| match queue.limits.delivery {
         Some(limit) => limit >= 0,
         None => by_itself,
@@ -152,6 +158,24 @@ fn limits(sight: &Sight, vhost: &str) -> Finding {
     Finding::fault(NAME, format!("{}; lost connections count as deliveries", some(&found)), remedy)
 }
 
+/// Queues that hold publishers back when they are full, and none that drops what was confirmed.
+fn length(sight: &Sight) -> Finding {
+    const NAME: &str = "length of work queues";
+    let mut wrong = Vec::new();
+    for queue in ours(sight) {
+        let (name, holds_back) = (&queue.name, queue.limits.overflow.as_deref() == Some(HOLDS_BACK));
+        match queue.limits.length {
+            Some(_) if !holds_back => wrong.push(format!("{name} drops its oldest message when it is full")),
+            None if BOUNDED.contains(&name.as_str()) => wrong.push(format!("{name} grows without end")),
+            Some(_) | None => {}
+        }
+    }
+    if wrong.is_empty() {
+        return Finding::sound(NAME, "when they are full, offices are told to send again");
+    }
+    Finding::fault(NAME, some(&wrong), SET_POLICIES)
+}
+
 fn policy(sight: &Sight) -> Finding {
     const NAME: &str = "inbox policy";
     let inboxes: Vec<&Queue> = ours(sight).filter(|queue| queue.name.starts_with(INBOX_PREFIX)).collect();
@@ -173,8 +197,7 @@ fn policy(sight: &Sight) -> Finding {
             inboxes.len(),
             some(&without)
         ),
-        "`xacminh office grant OFFICE`, of any office that is granted, sets it again and changes nothing else; if it says \
-         that nothing lacks, clear the policy of higher priority that hides it (`rabbitmqctl list_policies`)",
+        SET_POLICIES,
     )
 }
 

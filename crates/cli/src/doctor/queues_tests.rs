@@ -19,7 +19,13 @@ fn offices() -> Offices {
 
 fn queue(name: &str, delivery: Option<i64>) -> Queue {
     let dead_letters = delivery.map(|_| EXCHANGE_REJECTED.to_owned());
-    Queue { name: name.to_owned(), kind: "quorum".to_owned(), limits: Limits { delivery, dead_letters } }
+    let bounded = BOUNDED.contains(&name);
+    let (length, overflow) = (bounded.then_some(50_000), bounded.then(|| HOLDS_BACK.to_owned()));
+    Queue {
+        name: name.to_owned(),
+        kind: "quorum".to_owned(),
+        limits: Limits { delivery, dead_letters, length, overflow },
+    }
 }
 
 /// A virtual host as it should be, with one office.
@@ -84,6 +90,10 @@ fn each_fault_is_told_alone() {
         ("delivery limit of work queues", Level::Fault)
     );
     assert_eq!(changed(&|s| s.version = "4.0.1".to_owned()), ("delivery limit of work queues", Level::Fault));
+    let length = ("length of work queues", Level::Fault);
+    assert_eq!(changed(&|s| s.queues[0].limits.length = None), length);
+    assert_eq!(changed(&|s| s.queues[2].limits.overflow = None), length);
+    assert_eq!(changed(&|s| s.queues[3].limits.length = Some(7)), length);
     assert_eq!(changed(&|s| s.queues[5].limits = Limits::default()), ("inbox policy", Level::Fault));
     assert_eq!(changed(&|s| _ = s.queues.pop()), ("inboxes of offices", Level::Fault));
     assert_eq!(

@@ -16,8 +16,6 @@ use crate::settings::Settings;
 
 /// The oldest release that is tried out.
 const OLDEST: (u32, u32) = (3, 10);
-/// From this release on a quorum queue has a delivery limit of its own.
-const LIMITS_BY_ITSELF: u32 = 4;
 /// The longest message RabbitMQ should take: the services take 64 KiB, and more is somebody's mistake.
 const LONGEST: usize = 1024 * 1024;
 /// Open files of an inbox.
@@ -172,11 +170,6 @@ fn version(version: &str) -> Finding {
         return Finding::fault(NAME, format!("{version} is older than what this program was tried with"), remedy);
     }
     Finding::sound(NAME, version)
-}
-
-/// Whether this release limits deliveries unless it is told otherwise.
-pub(crate) fn limits_by_itself(version: &str) -> bool {
-    version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major >= LIMITS_BY_ITSELF)
 }
 
 fn alarms(sight: &Sight) -> Finding {

@@ -26,7 +26,7 @@ fn versions_are_compared_as_numbers() {
     for (of, level, limits) in
         [("3.9.29", Level::Fault, false), ("3.10.8", Level::Sound, false), ("4.1.0", Level::Sound, true)]
     {
-        assert_eq!((version(of).level, limits_by_itself(of)), (level, limits), "{of}");
+        assert_eq!((version(of).level, xacminh_bus::limits_deliveries(of)), (level, limits), "{of}");
     }
 }
 
