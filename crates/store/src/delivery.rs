@@ -325,24 +325,30 @@ pub async fn unheard(conn: &mut PgConnection, now: Timestamp, gone_since: Timest
 pub enum Again {
     /// What is due to be sent again.
     Due,
-    /// All that was sent before this instant.
-    SentBefore(Timestamp),
+    /// All of it.
+    All,
 }
 
-/// Puts what an office never confirmed back to what waits; it leaves with the same id and the same
-/// bytes. Gives how many.
-pub async fn send_again(conn: &mut PgConnection, office: OfficeId, now: Timestamp, what: Again) -> Result<u64, Error> {
-    let (due, before) = match what {
-        Again::Due => (Some(At(now)), None),
-        Again::SentBefore(at) => (None, Some(At(at))),
+/// Puts what an office never confirmed back to what waits, of what was sent `before`; it leaves with the same
+/// id and the same bytes. Gives how many.
+pub async fn send_again(
+    conn: &mut PgConnection,
+    office: OfficeId,
+    now: Timestamp,
+    before: Timestamp,
+    what: Again,
+) -> Result<u64, Error> {
+    let due = match what {
+        Again::Due => Some(At(now)),
+        Again::All => None,
     };
     let done = query(
         "update deliveries set sent_at = null, again_at = null
-         where office = $1 and sent_at is not null and (again_at <= $2 or sent_at < $3)",
+         where office = $1 and sent_at < $2 and ($3::timestamptz is null or again_at <= $3)",
     )
     .bind(office.to_string())
+    .bind(At(before))
     .bind(due)
-    .bind(before)
     .execute(&mut *conn)
     .await?;
     if done.rows_affected() > 0 {
