@@ -425,9 +425,9 @@ async fn each_fault_of_work_and_offices_fires_its_alert_and_no_other() -> Result
     let piles =
         Fault::now("XacminhWorkPilesUp", "a forgotten session locks the table that every command is claimed in");
     let forgotten = session(&product, "begin; lock table inbox in share mode").await?;
-    ask(&mut ward, &product, 1_000..2_500, "99999").await?;
+    ask(&mut ward, &product, 1_000..3_500, "99999").await?;
     let piles = watch.fires(piles, &[("queue", "xacminh.work.intake")]).await?;
-    let jump = Fault::now("XacminhRefusalsJump", "1,500 submits for a home that does not exist");
+    let jump = Fault::now("XacminhRefusalsJump", "2,500 submits for a home that does not exist");
     let piles = piles.mend();
     forgotten.close().await?;
     watch.clears(piles, &["XacminhRefusalsJump"]).await?;

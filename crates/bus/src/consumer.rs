@@ -32,9 +32,9 @@ pub struct ConsumerSettings {
 }
 
 impl ConsumerSettings {
-    /// Batches of at most `batch`, three of them ahead, 10 ms of linger.
+    /// Batches of at most `batch`, two of them ahead, 10 ms of linger.
     pub fn new(queue: impl Into<String>, batch: u16) -> Self {
-        Self { queue: queue.into(), batch, ahead: 3, linger: Duration::from_millis(10) }
+        Self { queue: queue.into(), batch, ahead: 2, linger: Duration::from_millis(10) }
     }
 
     /// Never 0, which means "without limit", into buffers of ours that have none either.
