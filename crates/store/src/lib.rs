@@ -179,10 +179,13 @@ impl Store {
     }
 
     /// A connection of its own for reading what waits and is removed soon after. Along an index: that forgets the
-    /// rows that were removed, which a bitmap would look up again and again until the next vacuum.
+    /// rows that were removed, which a bitmap, or a walk through a table that was small when the plan was made, would
+    /// look up again and again until the next vacuum.
     pub async fn along_indexes(&self) -> Result<PgConnection, Error> {
         let mut conn = self.conn().await?.detach();
-        sqlx::query("set enable_bitmapscan = off").execute(&mut conn).await?;
+        for otherwise in ["set enable_bitmapscan = off", "set enable_seqscan = off"] {
+            sqlx::query(otherwise).execute(&mut conn).await?;
+        }
         Ok(conn)
     }
 
