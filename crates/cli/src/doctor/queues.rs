@@ -148,8 +148,10 @@ fn limits(sight: &Sight, vhost: &str) -> Finding {
         return Finding::sound(NAME, "none, so that lost connections cost no message");
     }
     let remedy = if by_itself {
+        // Of the policies that match a queue one counts alone: granting's has the higher priority.
         format!(
-            "`rabbitmqctl set_policy -p {vhost} --apply-to quorum_queues --priority 100 xacminh.work '^xacminh\\.work\\.' \
+            "`xacminh office grant OFFICE`, of any office that is granted, for the queues that offices fill; for the others \
+             `rabbitmqctl set_policy -p {vhost} --apply-to quorum_queues --priority 100 xacminh.work '^xacminh\\.work\\.' \
              '{{\"delivery-limit\":-1}}'`"
         )
     } else {
