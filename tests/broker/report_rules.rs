@@ -173,12 +173,14 @@ async fn the_views_tell_hops_segments_and_reasons_as_the_domain_does() -> Result
         us("to_at")
     );
     let hops: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(question)).fetch_all(&mut *conn).await?;
+    let columns = Holder::ALL.map(|holder| format!("{}_us", holder.as_str())).join(", ");
+    let question = format!("select concat_ws(' ', request_id, {columns}) from report_holders");
+    let added_up: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(question)).fetch_all(&mut *conn).await?;
     conn.rollback().await?;
     let mut of: HashMap<&str, Vec<(Holder, Timestamp, Timestamp)>> = HashMap::new();
-    let holders = [Holder::Requester, Holder::Broker, Holder::Transport, Holder::ResponderSystem, Holder::Responder];
     for hop in &hops {
         let [id, holder, from, to] = hop.split(' ').collect::<Vec<_>>()[..] else { panic!("{hop}") };
-        let holder = *holders.iter().find(|h| h.as_str() == holder).context("a holder")?;
+        let holder = Holder::ALL.into_iter().find(|h| h.as_str() == holder).context("a holder")?;
         let instant = |text: &str| Ok::<_, anyhow::Error>(Timestamp::from_microsecond(text.parse()?)?);
         of.entry(id).or_default().push((holder, instant(from)?, instant(to)?));
     }
@@ -191,6 +193,16 @@ async fn the_views_tell_hops_segments_and_reasons_as_the_domain_does() -> Result
         lines += usize::from(expected.iter().any(|(holder, ..)| *holder == "transport"));
     }
     assert!(lines > 50, "{lines} lives with an outage are too few to say anything");
+    assert_eq!(added_up.len(), lives.len());
+    for row in &added_up {
+        let (id, micros) = row.split_once(' ').context("an id")?;
+        let path = lag::path(&lives[id], now, &outages);
+        let with = |holder| {
+            let hops = path.iter().filter(|hop| hop.holder == holder);
+            hops.map(|hop| hop.to.as_microsecond() - hop.from.as_microsecond()).sum::<i64>().to_string()
+        };
+        assert_eq!(micros, Holder::ALL.map(with).join(" "), "seed {seed}, {id}: {:?}", lives[id].at);
+    }
 
     let segments = stage
         .world
@@ -211,6 +223,25 @@ async fn the_views_tell_hops_segments_and_reasons_as_the_domain_does() -> Result
     }
     let all = lives.values().flat_map(|life| Segment::ALL.map(|part| lag::segment(life, part))).flatten().count();
     assert_eq!(found, all);
+
+    let columns = Segment::ALL.map(|part| {
+        let s = part.as_str();
+        format!("coalesce(({s}_seconds * 1000000)::bigint::text, '-'), coalesce({s}_working_minutes::text, '-')")
+    });
+    let ways =
+        stage.world.rows(format!("select concat_ws(' ', request_id, {}) from report_ways", columns.join(", "))).await?;
+    assert_eq!(ways.len(), lives.len());
+    for way in &ways {
+        let (id, told) = way.split_once(' ').context("an id")?;
+        let expected = Segment::ALL.map(|part| match lag::segment(&lives[id], part) {
+            Some((begin, end)) => {
+                let micros = end.as_microsecond() - begin.as_microsecond();
+                format!("{micros} {}", calendar.working_minutes_between(begin, end))
+            }
+            None => "- -".to_owned(),
+        });
+        assert_eq!(told, expected.join(" "), "seed {seed}, {id}");
+    }
 
     for state in State::ALL {
         for cause in [None, Some(ClockCause::Delivered), Some(ClockCause::NotConnected), Some(ClockCause::NotConfirmed)]

@@ -2,7 +2,7 @@
 //! registry and a clock that is moved by hand.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -21,7 +21,7 @@ use xacminh_domain::office::OfficeKind;
 use xacminh_domain::unit::UnitCode;
 use xacminh_registry::Registry;
 use xacminh_services::recounting::{self, Pace};
-use xacminh_services::{Core, Metrics, answering, escalating, intake, measuring, relay};
+use xacminh_services::{Core, FRESH_FOR, Metrics, OfficePage, answering, escalating, intake, measuring, relay};
 use xacminh_store::{Store, access, ledger, reference};
 use xacminh_testkit::{OfficeClient, OfficeLogin, PATIENCE, World, eventually, narrow_rows_agree};
 use xacminh_trust::key::{KeyRing, MasterKey};
@@ -138,7 +138,8 @@ impl Stage {
                 tasks.spawn(intake::run(core.clone(), bus.clone(), stop.clone()));
                 tasks.spawn(answering::run(core.clone(), bus.clone(), stop.clone()));
                 tasks.spawn(relay::run(core.clone(), bus.clone(), LOOK, stop.clone()));
-                tasks.spawn(measuring::run(core, bus, Duration::from_secs(1), stop.clone()));
+                let offices = OfficePage::new(core.store.clone(), core.clock.clone(), FRESH_FOR);
+                tasks.spawn(measuring::run(core, bus, Arc::new(offices), Duration::from_secs(1), stop.clone()));
             }
         }
         self.running = Some(Running { stop, bus_stop, tasks, metrics });

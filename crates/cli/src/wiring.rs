@@ -138,9 +138,12 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
         .with_check_at("rabbitmq", rabbitmq_at, readiness::check(bus.state(), readiness::of_bus))
         .with_check("roles", roles_started)
         .with_parts(Arc::new(move || Box::pin(parts.clone().look())))
-        .with_offices(Arc::new(move || {
+        .with_offices(Arc::new({
             let offices = offices.clone();
-            Box::pin(async move { offices.text().await })
+            move || {
+                let offices = offices.clone();
+                Box::pin(async move { offices.text().await })
+            }
         }));
     let admin = tokio::spawn(health::serve(listener, health, stop.clone().cancelled_owned()));
 
@@ -170,7 +173,9 @@ pub(crate) async fn run(settings: &Settings, roles: &[Role]) -> Result<()> {
                 tasks.spawn(recounting::run(core.clone(), Pace::every(every), stop.clone()));
                 tasks.spawn(escalating::run(core, bus, every, stop))
             }
-            Role::Measuring => tasks.spawn(measuring::run(core, bus, settings.measuring.duration(), stop)),
+            Role::Measuring => {
+                tasks.spawn(measuring::run(core, bus, offices.clone(), settings.measuring.duration(), stop))
+            }
         };
     }
     for role in roles {

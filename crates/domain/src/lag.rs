@@ -72,6 +72,9 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// All holders, in the order of a request's way.
+    pub const ALL: [Self; 5] = [Self::Requester, Self::Broker, Self::Transport, Self::ResponderSystem, Self::Responder];
+
     /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {

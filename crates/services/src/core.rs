@@ -16,10 +16,12 @@ use xacminh_domain::request::{Counting, Opening};
 use xacminh_domain::{Date, Timestamp};
 use xacminh_store::at_hand::AtHand;
 use xacminh_store::reference::{self, Reference};
+use xacminh_store::request::Provinces;
 use xacminh_store::{Store, outage::Outage};
 use xacminh_trust::key::KeyRing;
 
 use crate::bustle::Bustle;
+use crate::confirmed::Confirmed;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::repeats::Repeats;
@@ -42,6 +44,8 @@ pub struct Core {
     reference: watch::Sender<Arc<Reference>>,
     /// What this process last had in its hands.
     pub(crate) at_hand: Arc<AtHand>,
+    /// What RabbitMQ confirmed to this process and no row tells yet.
+    pub(crate) confirmed: Arc<Confirmed>,
     /// Whether commands come twice these days.
     pub(crate) repeats: Arc<Repeats>,
     /// How busy this process is with commands.
@@ -64,6 +68,7 @@ impl Core {
             metrics,
             reference: watch::Sender::new(Arc::new(loaded)),
             at_hand: Arc::default(),
+            confirmed: Arc::default(),
             repeats: Arc::default(),
             bustle: Arc::default(),
         })
@@ -156,6 +161,19 @@ pub(crate) fn climb_between<'a>(
         directory: &reference.directory,
         outages,
     }
+}
+
+/// Where the two offices of a request lie.
+pub(crate) fn provinces(reference: &Reference, opening: &Opening) -> Provinces {
+    Provinces {
+        requester: province_of(reference, opening.requester),
+        responder: province_of(reference, opening.responder),
+    }
+}
+
+/// The province of an office; `VN` for the ministry's.
+pub(crate) fn province_of(reference: &Reference, office: OfficeId) -> String {
+    reference.directory.province_of(&office).map_or_else(|| "VN".to_owned(), |code| code.to_string())
 }
 
 /// A new id for a message of the broker's, with the time of the clock in it.

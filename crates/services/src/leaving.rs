@@ -10,20 +10,27 @@ use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
+use uuid::Uuid;
 use xacminh_bus::{Bus, Outcome, Outgoing, Publisher};
+use xacminh_domain::Timestamp;
 use xacminh_domain::id::{OfficeId, RequestId};
-use xacminh_store::outbox::{Place, Waiting};
+use xacminh_store::outbox::{Mark, Place, Waiting};
 
 use crate::abort_point::AbortPoint;
+use crate::confirmed::{Confirmed, means};
 
 /// How many batches of a lane are on their way at once.
 const AT_ONCE: usize = 3;
 /// How many letters may be under way: marking that lags behind holds up what is read next.
-const MOST: usize = 4_000;
+const MOST: usize = 2_000;
+/// Of so many that wait for their marks, each waits for a while for a command that takes the mark along.
+const MANY: usize = 8;
+/// For how long.
+const WAITS_FOR_COMMAND: Duration = Duration::from_millis(400);
 /// How long RabbitMQ may take to confirm a batch while it takes messages at all.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(60);
 
@@ -32,6 +39,33 @@ pub(crate) struct Published {
     publisher: usize,
     /// Each letter with what became of it.
     pub(crate) letters: Vec<(Waiting, Outcome)>,
+}
+
+/// A letter that RabbitMQ confirmed: no more of it than marking it takes, for there may be thousands.
+#[derive(Debug, Clone)]
+pub(crate) struct Left {
+    pub(crate) place: Place,
+    pub(crate) office: OfficeId,
+    pub(crate) message_id: Uuid,
+    /// What that means for which request.
+    pub(crate) means: Option<(RequestId, Mark)>,
+    /// When it was confirmed.
+    pub(crate) at: Timestamp,
+    since: Instant,
+}
+
+impl Left {
+    fn of(waiting: &Waiting, at: Timestamp) -> Self {
+        let Waiting { place, letter } = waiting;
+        Self {
+            place: *place,
+            office: letter.office,
+            message_id: letter.message_id,
+            means: means(letter),
+            at,
+            since: Instant::now(),
+        }
+    }
 }
 
 /// Outlives the connection to PostgreSQL: what RabbitMQ confirmed need not leave again, and its confirm
@@ -47,9 +81,9 @@ pub(crate) struct Leaving {
     /// Where everything lies that was read and not marked, and for whom it is.
     places: HashMap<Place, OfficeId>,
     /// What RabbitMQ has and no row tells yet.
-    confirmed: Vec<Waiting>,
+    confirmed: Vec<Left>,
     /// Of that, what is being marked.
-    marking: Arc<[Waiting]>,
+    marking: Arc<[Left]>,
 }
 
 impl Leaving {
@@ -111,14 +145,14 @@ impl Leaving {
         });
     }
 
-    /// Takes a batch in: its offices may get more. What was not confirmed is under way no more.
-    pub(crate) fn take_in(&mut self, published: Published) -> Vec<(Waiting, Outcome)> {
+    /// Takes a batch in at `now`: its offices may get more. What was not confirmed is under way no more.
+    pub(crate) fn take_in(&mut self, published: Published, now: Timestamp) -> Vec<(Waiting, Outcome)> {
         self.idle.push(published.publisher);
         let mut back = Vec::new();
         for (waiting, outcome) in published.letters {
             self.busy.remove(&waiting.letter.office);
             if outcome == Outcome::Confirmed {
-                self.confirmed.push(waiting);
+                self.confirmed.push(Left::of(&waiting, now));
             } else {
                 self.places.remove(&waiting.place);
                 back.push((waiting, outcome));
@@ -132,19 +166,26 @@ impl Leaving {
         !self.confirmed.is_empty() || !self.marking.is_empty()
     }
 
-    /// What is to be marked next: what was not marked the last time first, as it was.
-    pub(crate) fn next_to_mark(&mut self) -> Arc<[Waiting]> {
+    /// What is to be marked next: what was not marked the last time first, as it was. If not `all` of it, then
+    /// not what a command may still take along.
+    pub(crate) fn next_to_mark(&mut self, unwritten: &Confirmed, all: bool) -> Arc<[Left]> {
         if self.marking.is_empty() {
-            self.marking = mem::take(&mut self.confirmed).into();
+            let all = all || self.confirmed.len() < MANY;
+            let waits = |left: &Left| !all && left.since.elapsed() < WAITS_FOR_COMMAND && unwritten.has(left.means);
+            let (later, now) = mem::take(&mut self.confirmed).into_iter().partition(waits);
+            self.confirmed = later;
+            self.marking = Vec::into(now);
         }
         self.marking.clone()
     }
 
-    /// It is marked.
-    pub(crate) fn marked(&mut self) {
-        for waiting in &*mem::take(&mut self.marking) {
-            self.places.remove(&waiting.place);
+    /// It is marked; gives what is under way no more.
+    pub(crate) fn marked(&mut self) -> impl Iterator<Item = Place> {
+        let marked: Vec<Place> = mem::take(&mut self.marking).iter().map(|left| left.place).collect();
+        for place in &marked {
+            self.places.remove(place);
         }
+        marked.into_iter()
     }
 
     /// Who sends; all of them share a connection.

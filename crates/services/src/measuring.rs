@@ -1,7 +1,7 @@
 //! Measuring: sets the gauges that no single event can, from the store and from RabbitMQ's queues.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use tokio::time::timeout;
@@ -10,40 +10,46 @@ use xacminh_bus::{Bus, InboxProbe, InboxSight, WORK_QUEUES};
 use xacminh_domain::Date;
 use xacminh_domain::calendar::local_date;
 use xacminh_domain::reconcile::DAYS;
-use xacminh_store::view::{lag, readiness};
+use xacminh_store::view::{lag, office, readiness};
 use xacminh_store::{reconcile, timer};
 
 use crate::core::Core;
 use crate::error::Error;
+use crate::offices::OfficePage;
 use crate::within::within;
 
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
+/// So many times as long as a look took nothing is looked at: a million in life take half a second to count.
+const RESTS: u32 = 20;
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-/// Sets the gauges every so often until told to stop.
-pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
+/// Sets the gauges every so often until told to stop, and tells `offices` what it counted.
+pub async fn run(core: Core, bus: Bus, offices: Arc<OfficePage>, every: Duration, stop: CancellationToken) {
     let queues = bus.inbox_probe();
     while !stop.is_cancelled() {
-        let (measured, ()) = tokio::join!(within(measure(&core)), look_at_queues(&core, &queues));
+        let began = Instant::now();
+        let (measured, ()) = tokio::join!(within(measure(&core, &offices)), look_at_queues(&core, &queues));
         match measured {
             Ok(()) => core.metrics.measurings.inc(),
-            Err(error) => tracing::warn!(%error, "the gauges stand still; again later"),
+            Err(error) => {
+                offices.untell();
+                tracing::warn!(%error, "the gauges stand still; again later");
+            }
         }
         tokio::select! {
             () = stop.cancelled() => {}
             // From the end of a look, so that the store rests however long looks take.
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(every.max(RESTS * began.elapsed())) => {}
         }
     }
 }
 
-async fn measure(core: &Core) -> Result<(), Error> {
+async fn measure(core: &Core, offices: &OfficePage) -> Result<(), Error> {
     let now = core.clock.now();
     let mut conn = core.store.conn().await?;
-    let open = lag::open(&mut conn, now).await?;
-    let unheard = lag::unheard(&mut conn).await?;
+    let in_life = lag::in_life(&mut conn, now).await?;
     let (waiting, in_flight) = lag::deliveries(&mut conn).await?;
     let parked = lag::parked(&mut conn).await?;
     let today = local_date(now);
@@ -56,23 +62,18 @@ async fn measure(core: &Core) -> Result<(), Error> {
     for gauges in [&m.open, &m.overdue, &m.lookup_pending, &m.unheard] {
         gauges.reset();
     }
-    let (mut overdue, mut pending, mut oldest) = (HashMap::new(), HashMap::new(), Vec::new());
-    for row in open {
-        m.open.with_label_values(&[&row.province, &row.state]).set(row.count);
-        oldest.push((vec![row.province.clone(), row.state], Some(row.oldest)));
-        *overdue.entry(row.province.clone()).or_insert(0) += row.overdue;
-        *pending.entry(row.province).or_insert(0) += row.lookup_pending;
+    let mut oldest = Vec::new();
+    for ((province, state), open) in lag::open(&in_life) {
+        m.open.with_label_values(&[province, state]).set(open.count);
+        oldest.push((vec![province.to_owned(), state.to_owned()], Some(open.oldest)));
+        m.overdue.with_label_values(&[province]).add(open.overdue);
+        m.lookup_pending.with_label_values(&[province]).add(open.lookup_pending);
     }
     m.oldest.set(&core.clock, oldest);
-    for (province, count) in overdue {
-        m.overdue.with_label_values(&[&province]).set(count);
+    for ((province, cause), offices) in lag::unheard(&in_life) {
+        m.unheard.with_label_values(&[province, cause]).set(i64::try_from(offices).unwrap_or(i64::MAX));
     }
-    for (province, count) in pending {
-        m.lookup_pending.with_label_values(&[&province]).set(count);
-    }
-    for row in unheard {
-        m.unheard.with_label_values(&[&row.province, &row.cause]).set(row.offices);
-    }
+    offices.tell(office::in_hand(&in_life));
     m.waiting.set(waiting);
     m.in_flight.set(in_flight);
     m.parked_now.set(parked);

@@ -1,8 +1,10 @@
 //! Figures by office: a page of its own, since 3,354 offices would drown the nation's figures.
 //!
-//! Made when it is asked for, and kept for some seconds: however many ask at once, the store is
-//! asked once. Only offices that are asked something are on it.
+//! Made of what the role measuring counted last, where that runs in this process; else of what the store says
+//! when it is asked for. Kept for some seconds: however many ask at once, the store is asked once. Only
+//! offices that are asked something are on it.
 
+use std::sync::{Mutex as Lock, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
@@ -10,10 +12,13 @@ use tokio::sync::Mutex;
 use xacminh_clock::Clock;
 use xacminh_domain::Timestamp;
 use xacminh_store::Store;
+use xacminh_store::view::lag;
 use xacminh_store::view::office::{self, InHand};
 
 /// How long the page is given out before the store is asked again.
 pub const FRESH_FOR: Duration = Duration::from_secs(5);
+/// For how long what was counted is told; measuring that stands still is no source.
+const TOLD_FOR: Duration = Duration::from_secs(60);
 
 /// Name and help of each figure of an office, in the order of [`figures`].
 const FIGURES: [(&str, &str); 4] = [
@@ -37,12 +42,24 @@ pub struct OfficePage {
     fresh_for: Duration,
     // Held while the store is asked, so that others wait for that answer and do not ask as well.
     last: Mutex<Option<(Instant, Option<String>)>>,
+    // What measuring counted, and when.
+    told: Lock<Option<(Instant, Vec<InHand>)>>,
 }
 
 impl OfficePage {
     /// A page that is given out for so long before it is made anew.
     pub fn new(store: Store, clock: Clock, fresh_for: Duration) -> Self {
-        Self { store, clock, fresh_for, last: Mutex::default() }
+        Self { store, clock, fresh_for, last: Mutex::default(), told: Lock::default() }
+    }
+
+    /// What each office has in hand was counted.
+    pub(crate) fn tell(&self, in_hand: Vec<InHand>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), in_hand));
+    }
+
+    /// It could not be counted, and what was told before holds no longer.
+    pub(crate) fn untell(&self) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The page as Prometheus reads it; none when the store cannot be asked, which is logged here
@@ -67,9 +84,22 @@ impl OfficePage {
 
     async fn make(&self) -> Result<String, String> {
         let now = self.clock.now();
-        let asked = async { office::in_hand(&mut *self.store.conn().await?, now).await };
-        let offices = asked.await.map_err(|error| error.to_string())?;
-        written(&offices, now).map_err(|error| error.to_string())
+        let told = self.as_told(now);
+        let text = match told {
+            Some(text) => text,
+            None => {
+                let asked = async { lag::in_life(&mut *self.store.conn().await?, now).await };
+                let in_life = asked.await.map_err(|error: xacminh_store::Error| error.to_string())?;
+                written(&office::in_hand(&in_life), now)
+            }
+        };
+        text.map_err(|error| error.to_string())
+    }
+
+    fn as_told(&self, now: Timestamp) -> Option<Result<String, prometheus::Error>> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, in_hand) = told.as_ref()?;
+        (at.elapsed() < TOLD_FOR).then(|| written(in_hand, now))
     }
 }
 

@@ -10,7 +10,7 @@
 //! when a copy dies another has its shards at once, and one office's letters never leave in two
 //! orders.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -18,31 +18,28 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 use xacminh_bus::{Bus, Outcome, Outgoing};
 use xacminh_contract::names::{HEADER_EPOCH, HEADER_TIME, HEADER_TRACEPARENT, inbox};
 use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values;
 use xacminh_domain::id::OfficeId;
 use xacminh_store::outage::Server;
-use xacminh_store::outbox::{self, Batch, Letter, Place, SHARDS, Waiting};
-use xacminh_store::{PgConnection, PgListener, delivery, epoch};
+use xacminh_store::outbox::{self, Letter, SHARDS, Waiting};
+use xacminh_store::{PgConnection, PgListener, epoch};
 
 use crate::abort_point::AbortPoint;
 use crate::core::Core;
 use crate::disposition::{PAUSE, Told};
 use crate::error::Error;
 use crate::leaving::{Leaving, Published, done};
+use crate::looking::{Found, Looking};
 use crate::marking;
 use crate::outages;
-use crate::rooms::Rooms;
 use crate::sending_again;
 use crate::within::within;
 
 /// How many loops share the shards of a process.
 const LANES: i16 = 2;
-/// How many letters leave together.
-const BATCH: usize = 500;
 /// How often the outbox is swept for what no bell was rung for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// For how long after a look nothing is looked for, so that letters share a batch. Longer if a look takes
@@ -54,8 +51,6 @@ const MARK_REST: Duration = Duration::from_millis(40);
 const ASK_FOR_SHARDS: Duration = Duration::from_secs(3);
 /// A place that was held longer had been worth a line when it was lost.
 const PROVED_AFTER: Duration = Duration::from_secs(10);
-/// How long a letter waits that cannot leave: no inbox, or no key to open it.
-const ASIDE: Duration = Duration::from_secs(30);
 
 /// Sends letters until told to stop. `look_every` is how often it is asked whether something has
 /// to be sent again.
@@ -106,8 +101,7 @@ struct Lane<'a> {
     ours: Vec<i16>,
     held: Vec<i16>,
     asked: Option<Instant>,
-    aside: HashMap<Place, Instant>,
-    rooms: Rooms,
+    looking: Looking,
     /// What goes out as `xm-epoch`: asked for with each batch, so that nothing leaves a restored
     /// store under the epoch of the one before.
     epoch: String,
@@ -137,8 +131,7 @@ impl<'a> Lane<'a> {
             ours: (0..SHARDS).filter(|shard| shard % LANES == lane).collect(),
             held: Vec::new(),
             asked: None,
-            aside: HashMap::new(),
-            rooms: Rooms::default(),
+            looking: Looking::default(),
             epoch: String::new(),
             rung: true,
             looked_at: now,
@@ -162,7 +155,7 @@ impl<'a> Lane<'a> {
         loop {
             let (now, stopping) = (Instant::now(), stop.is_cancelled());
             if leaving.has_confirmed() && (stopping || now >= self.mark_from) {
-                self.begin_to_mark(leaving);
+                self.begin_to_mark(leaving, stopping);
             }
             if stopping && leaving.is_empty() {
                 return Ok(());
@@ -199,21 +192,21 @@ impl<'a> Lane<'a> {
         while let Some(heard) = bell.recv().now_or_never() {
             heard.map_err(xacminh_store::Error::from)?;
         }
-        let waiting = within(async {
+        let Found { mut waiting, more } = within(async {
             self.hold(leaving).await?;
-            self.read(leaving).await
+            let found = self.looking.look(&mut self.conn, &self.core.keys, &self.held, leaving).await?;
+            if !found.waiting.is_empty() {
+                self.epoch = epoch::current(&mut self.conn).await?.id.to_string();
+            }
+            Ok::<_, Error>(found)
         })
         .await?;
         self.passed_over = leaving.busy().next().is_some();
         self.looked_at = Instant::now();
-        // As many as may leave together: there is more.
-        self.rung = waiting.len() >= BATCH;
+        self.rung = more;
         self.look_from = if self.rung { self.looked_at } else { self.looked_at + REST.max(2 * began.elapsed()) };
         if !waiting.is_empty() {
-            for waiting in waiting.iter().filter(|w| matches!(w.place, Place::Delivery(_))) {
-                self.rooms.taken(waiting.letter.office);
-            }
-            let outgoing = waiting.iter().map(|w| letter(&self.epoch, w)).collect();
+            let outgoing = waiting.iter_mut().map(|w| letter(&self.epoch, w)).collect();
             leaving.publish(waiting, outgoing);
         }
         Ok(())
@@ -221,10 +214,12 @@ impl<'a> Lane<'a> {
 
     /// What became of a batch.
     fn take_in(&mut self, published: Published, leaving: &mut Leaving) {
+        let now = self.core.clock.now();
         for (waiting, outcome) in &published.letters {
             let word = match outcome {
                 Outcome::Confirmed => {
                     told(&waiting.letter);
+                    self.core.confirmed.note(&waiting.letter, now);
                     "confirmed"
                 }
                 Outcome::Returned(_) | Outcome::Unfit => "no_inbox",
@@ -233,13 +228,11 @@ impl<'a> Lane<'a> {
             self.core.metrics.letters.with_label_values(&[&waiting.letter.message_type, word]).inc();
         }
         let mut without_inbox: HashMap<OfficeId, usize> = HashMap::new();
-        for (waiting, outcome) in leaving.take_in(published) {
-            if matches!(waiting.place, Place::Delivery(_)) {
-                self.rooms.not_sent(waiting.letter.office);
-            }
+        for (waiting, outcome) in leaving.take_in(published, now) {
+            self.looking.not_sent(&waiting);
             match outcome {
                 Outcome::Returned(_) | Outcome::Unfit => {
-                    self.put_aside(&waiting);
+                    self.looking.put_aside(&waiting);
                     *without_inbox.entry(waiting.letter.office).or_default() += 1;
                 }
                 Outcome::Unknown | Outcome::Nacked | Outcome::Confirmed => self.unsure = true,
@@ -251,10 +244,17 @@ impl<'a> Lane<'a> {
         self.rung |= self.passed_over || self.unsure;
     }
 
-    /// Begins to mark what was confirmed, if nothing is being marked.
-    fn begin_to_mark(&mut self, leaving: &mut Leaving) {
+    /// Begins to mark what was confirmed, if nothing is being marked; `all` of it, or what waits for nothing.
+    fn begin_to_mark(&mut self, leaving: &mut Leaving, all: bool) {
+        if self.marks.is_none() {
+            return;
+        }
+        let (core, letters) = (self.core.clone(), leaving.next_to_mark(&self.core.confirmed, all));
+        if letters.is_empty() {
+            self.mark_from = Instant::now() + MARK_REST;
+            return;
+        }
         let Some(mut conn) = self.marks.take() else { return };
-        let (core, letters) = (self.core.clone(), leaving.next_to_mark());
         self.mark_began = Instant::now();
         self.marking.spawn(async move {
             AbortPoint::BeforeMark.reach();
@@ -266,7 +266,9 @@ impl<'a> Lane<'a> {
 
     fn end_marking(&mut self, conn: PgConnection, leaving: &mut Leaving) {
         self.marks = Some(conn);
-        leaving.marked();
+        for place in leaving.marked() {
+            self.looking.gone(place);
+        }
         self.mark_from = Instant::now() + MARK_REST.max(2 * self.mark_began.elapsed());
     }
 
@@ -276,64 +278,11 @@ impl<'a> Lane<'a> {
             let held = outbox::hold_shards(&mut self.conn, &self.held, &self.ours).await?;
             let before = mem::replace(&mut self.held, held);
             let new: Vec<i16> = self.held.iter().copied().filter(|shard| !before.contains(shard)).collect();
-            self.rooms.take_over(&mut self.conn, &new, &work_of(leaving)).await?;
+            self.looking.take_over(&mut self.conn, &new, leaving).await?;
             self.asked = Some(Instant::now());
         }
         Ok(())
     }
-
-    /// What may leave now: work before letters, so that a request never comes after what is said
-    /// about it.
-    async fn read(&mut self, leaving: &Leaving) -> Result<Vec<Waiting>, Error> {
-        self.aside.retain(|_, until| *until > Instant::now());
-        let mut letters: Vec<i64> = leaving.letters().collect();
-        let mut deliveries: HashSet<Uuid> = leaving.work().map(|(request, _)| request.uuid()).collect();
-        for place in self.aside.keys() {
-            match place {
-                Place::Outbox(id) => letters.push(*id),
-                Place::Delivery(request) => _ = deliveries.insert(request.uuid()),
-            }
-        }
-        let busy: Vec<OfficeId> = leaving.busy().collect();
-        let mut rooms = self.rooms.left(&mut self.conn, &work_of(leaving)).await?;
-        rooms.extend(busy.iter().map(|office| (*office, 0)));
-        let keys = &self.core.keys;
-        let work = delivery::read(&mut self.conn, keys, &self.held, &rooms, &deliveries, BATCH).await?;
-        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let Batch { waiting, sealed_shut } =
-            outbox::read(&mut self.conn, keys, &self.held, &letters, &busy, limit).await?;
-        let shut: Vec<Place> = work.sealed_shut.into_iter().chain(sealed_shut).collect();
-        if !shut.is_empty() {
-            tracing::error!(letters = shut.len(), "letters cannot be opened with the keys at hand; they wait");
-            self.aside.extend(shut.into_iter().map(|place| (place, Instant::now() + ASIDE)));
-        }
-        let all: Vec<Waiting> = work.waiting.into_iter().chain(waiting).collect();
-        if !all.is_empty() {
-            self.epoch = epoch::current(&mut self.conn).await?.id.to_string();
-        }
-        Ok(all)
-    }
-
-    /// An office without an inbox: its work and this letter wait.
-    fn put_aside(&mut self, waiting: &Waiting) {
-        let until = Instant::now() + ASIDE;
-        let office = waiting.letter.office;
-        match waiting.place {
-            Place::Delivery(_) => self.rooms.shut(office, until),
-            Place::Outbox(_) => {
-                self.aside.insert(waiting.place, until);
-            }
-        }
-    }
-}
-
-/// How much work is under way for each office.
-fn work_of(leaving: &Leaving) -> HashMap<OfficeId, i32> {
-    let mut work = HashMap::new();
-    for (_, office) in leaving.work() {
-        *work.entry(office).or_default() += 1;
-    }
-    work
 }
 
 /// One line a message, for whoever follows a trace.
@@ -348,8 +297,9 @@ fn told(letter: &Letter) {
     );
 }
 
-fn letter(epoch: &str, waiting: &Waiting) -> Outgoing {
-    let letter = &waiting.letter;
+/// The message; the body moves into it, since what is not confirmed is read again.
+fn letter(epoch: &str, waiting: &mut Waiting) -> Outgoing {
+    let letter = &mut waiting.letter;
     let mut headers = vec![
         (HEADER_TIME.to_owned(), values::Instant(letter.created_at).to_string()),
         (HEADER_EPOCH.to_owned(), epoch.to_owned()),
@@ -364,6 +314,6 @@ fn letter(epoch: &str, waiting: &Waiting) -> Outgoing {
         message_type: letter.message_type.clone(),
         correlation_id: letter.request_id.map(|id| id.to_string()),
         headers,
-        body: letter.body.clone(),
+        body: mem::take(&mut letter.body),
     }
 }

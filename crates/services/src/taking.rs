@@ -20,7 +20,7 @@ use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values::{MsgId, ReqId};
 use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
-use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_domain::id::RequestId;
 use xacminh_domain::request::{Event, State};
 use xacminh_store::inbox::{self, Key, Seen, Taken};
 use xacminh_store::ledger::Chained;
@@ -31,7 +31,7 @@ use xacminh_store::{delivery, epoch, ledger, outbox, person, request};
 
 use crate::abort_point::AbortPoint;
 use crate::composing::{self, Receipts};
-use crate::core::{Core, climb, new_id};
+use crate::core::{Core, climb, new_id, province_of, provinces};
 use crate::duplicates;
 use crate::error::Error;
 use crate::judging::{self, Bench, Ready};
@@ -135,9 +135,11 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     let seen = if ask { inbox::find(&mut tx, &keys).await? } else { HashMap::new() };
 
     let ids: Vec<RequestId> = reads.iter().filter_map(wanted).collect();
-    let requests = ledger::lock(&mut tx, &core.at_hand, &ids, false).await?;
+    let mut requests = ledger::lock(&mut tx, &core.at_hand, &ids, false).await?;
+    let mut done = judging::Done::default();
+    let along = core.confirmed.take_along(&mut requests, &mut done);
     let mut kept_bodies = Kept::read(&mut tx, &core.keys, &reads).await?;
-    let mut bench = Bench { now, reference: &reference, keys: &core.keys, requests, done: judging::Done::default() };
+    let mut bench = Bench { now, reference: &reference, keys: &core.keys, requests, done };
     let mut backs: Vec<Back> = Vec::with_capacity(reads.len());
     let mut bodies: HashMap<usize, Vec<u8>> = HashMap::new();
     for (index, read) in reads.iter().enumerate() {
@@ -230,7 +232,7 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     inbox::put(&mut tx, now, &new).await?;
     ledger::append(&mut tx, &done.rows).await?;
     let provinces: Vec<Provinces> =
-        done.opened.iter().map(|id| provinces(&requests[id].request.opening, &reference)).collect();
+        done.opened.iter().map(|id| provinces(&reference, &requests[id].request.opening)).collect();
     let opened: Vec<_> = done.opened.iter().zip(&provinces).map(|(id, p)| (&requests[id], p)).collect();
     request::insert(&mut tx, &opened).await?;
     done.changed.sort_unstable();
@@ -268,9 +270,10 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
     outbox::put(&mut tx, &core.keys, &done.letters).await?;
     delivery::put(&mut tx, &core.keys, &done.deliveries).await?;
-    delivery::end(&mut tx, &heard_of(&done.seen)).await?;
+    delivery::end(&mut tx, &heard_of(&done.seen, &requests)).await?;
     AbortPoint::BeforeCommit.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
+    core.confirmed.written(&along);
 
     for (id, event) in &done.seen {
         let request = &requests[id].request;
@@ -306,11 +309,14 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     Ok(())
 }
 
-/// The requests that need not be brought to H any more: it has them, or W took them back.
-fn heard_of(seen: &[(RequestId, Event)]) -> Vec<RequestId> {
+/// The requests that need not be brought to H any more, since it has them or W took them back, and when they left.
+fn heard_of(
+    seen: &[(RequestId, Event)],
+    requests: &HashMap<RequestId, Chained>,
+) -> Vec<(RequestId, Option<Timestamp>)> {
     seen.iter()
         .filter(|(_, event)| matches!(event, Event::Delivered { .. } | Event::Withdrawn { .. }))
-        .map(|(id, _)| *id)
+        .map(|(id, _)| (*id, requests[id].request.at.sent))
         .collect()
 }
 
@@ -383,16 +389,4 @@ fn trace_of(read: &Read<'_>, requests: &HashMap<RequestId, Chained>, now: Timest
 
 fn count(core: &Core, read: &Read<'_>, outcome: &str) {
     core.metrics.commands.with_label_values(&[read.of.map_or("unknown", CommandType::short), outcome]).inc();
-}
-
-fn provinces(opening: &xacminh_domain::request::Opening, reference: &xacminh_store::reference::Reference) -> Provinces {
-    Provinces {
-        requester: province_of(reference, opening.requester),
-        responder: province_of(reference, opening.responder),
-    }
-}
-
-/// The province of an office; `VN` for the ministry's.
-pub(crate) fn province_of(reference: &xacminh_store::reference::Reference, office: OfficeId) -> String {
-    reference.directory.province_of(&office).map_or_else(|| "VN".to_owned(), |code| code.to_string())
 }

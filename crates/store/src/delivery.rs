@@ -21,15 +21,13 @@ use xacminh_domain::{Date, Timestamp};
 use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
+use crate::ledger::request_id;
 use crate::outbox::{self, Batch, Letter, Mark, Place, Waiting, shard};
+use crate::sight::{Sight, sight};
 use crate::time::{At, On};
 
 /// How many requests an office may have in flight: sent, and not confirmed by its system.
 pub const CAP: i32 = 200;
-
-/// Up to how much that waits in a relay's shards is looked through whole: one walk along the index instead of
-/// some steps an office.
-const FEW: i64 = 1_000;
 
 /// Work for H, as it will leave.
 #[derive(Debug, Clone)]
@@ -82,21 +80,69 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> 
     outbox::ring(tx).await
 }
 
-/// What may leave now of these shards, urgent first, then by the earliest file due. `rooms` says
-/// for offices with something in flight how many more may leave; all others have the whole cap.
-/// `except` are those already in hand, and those put aside for now.
-pub async fn read(
+/// The place of a delivery among those that wait: the lesser leaves first. Its lane, W's file due, when it was
+/// written; ids tell the rest apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Order {
+    rank: i16,
+    due_on: Date,
+    created_at: Timestamp,
+    /// Of which request.
+    pub request: RequestId,
+}
+
+impl Order {
+    /// Of a request in a lane.
+    pub fn of(request: RequestId, lane: Lane, due_on: Date, created_at: Timestamp) -> Self {
+        Self { rank: rank(lane), due_on, created_at, request }
+    }
+}
+
+/// What came to wait in these shards behind `after`, in the order in which it came: its number, its place among
+/// all that wait, and whose it is. At most `limit`.
+pub async fn arrived(
     conn: &mut PgConnection,
-    keys: &KeyRing,
     shards: &[i16],
-    rooms: &HashMap<OfficeId, i32>,
-    except: &HashSet<Uuid>,
-    limit: usize,
-) -> Result<Batch, Error> {
-    let chosen = match few_waiting(conn, shards).await? {
-        Some(waiting) => choose(waiting, rooms, except, limit),
-        None => choose_among_many(conn, shards, rooms, except, limit).await?,
-    };
+    after: i64,
+    limit: i64,
+) -> Result<(Sight, Vec<(i64, Order, OfficeId)>), Error> {
+    // In the order of the index, so that it is read from there on and no further.
+    let rows = query(concat!(
+        "select s.*, w.* from ",
+        sight!(),
+        " s left join (
+             select w.* from unnest($1::smallint[]) as n (shard) cross join lateral (
+                 select d.arrival, d.request_id, d.office, d.rank, least(d.due_on, '9999-12-31') as due_on, d.created_at
+                 from deliveries d
+                 where d.shard = n.shard and d.sent_at is null and d.arrival > $2
+                 order by d.arrival limit $3
+             ) w
+             order by w.arrival limit $3
+         ) w on true
+         order by w.arrival"
+    ))
+    .bind(shards)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    let sight = Sight::of(&rows)?;
+    let mut arrived = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(arrival) = row.try_get("arrival")? else { continue };
+        let order = Order {
+            rank: row.try_get("rank")?,
+            due_on: row.try_get::<On, _>("due_on")?.0,
+            created_at: row.try_get::<At, _>("created_at")?.0,
+            request: request_id(row.try_get("request_id")?)?,
+        };
+        arrived.push((arrival, order, office(row.try_get("office")?)?));
+    }
+    Ok((sight, arrived))
+}
+
+/// These deliveries whole, in this order; those that wait no more are not among them.
+pub async fn open(conn: &mut PgConnection, keys: &KeyRing, chosen: &[RequestId]) -> Result<Batch, Error> {
     let mut batch = Batch::default();
     if chosen.is_empty() {
         return Ok(batch);
@@ -105,14 +151,14 @@ pub async fn read(
     let rows = query(
         "select d.request_id, d.office, d.message_id, d.created_at, d.traceparent, d.sealed
          from (select * from unnest($1::uuid[]) with ordinality as c (request_id, place) limit $2) c
-         join deliveries d using (request_id) order by c.place",
+         join deliveries d using (request_id) where d.sent_at is null order by c.place",
     )
-    .bind(&chosen)
+    .bind(chosen.iter().map(|id| id.uuid()).collect::<Vec<_>>())
     .bind(i64::try_from(chosen.len()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     for row in rows {
-        let request = crate::ledger::request_id(row.try_get("request_id")?)?;
+        let request = request_id(row.try_get("request_id")?)?;
         let message_id: Uuid = row.try_get("message_id")?;
         let Ok(body) = keys.open(message_id.as_bytes(), row.try_get("sealed")?) else {
             batch.sealed_shut.push(Place::Delivery(request));
@@ -135,59 +181,19 @@ pub async fn read(
     Ok(batch)
 }
 
-/// All that waits in these shards, in the order in which it leaves; none if it is much.
-async fn few_waiting(conn: &mut PgConnection, shards: &[i16]) -> Result<Option<Vec<(Uuid, OfficeId)>>, Error> {
-    // In the order of the index, so that it is read from its beginning and no further.
-    let rows = query(
-        "select w.request_id, w.office from unnest($1::smallint[]) as s (shard) cross join lateral (
-             select d.request_id, d.office, d.rank, d.due_on, d.created_at from deliveries d
-             where d.shard = s.shard and d.sent_at is null
-             order by d.office, d.rank, d.due_on, d.created_at, d.request_id limit $2
-         ) w
-         order by w.rank, w.due_on, w.created_at, w.request_id limit $2",
-    )
-    .bind(shards)
-    .bind(FEW + 1)
-    .fetch_all(conn)
-    .await?;
-    if rows.len() > usize::try_from(FEW).unwrap_or(usize::MAX) {
-        return Ok(None);
-    }
-    rows.iter()
-        .map(|row| Ok((row.try_get("request_id")?, office(row.try_get("office")?)?)))
-        .collect::<Result<_, _>>()
-        .map(Some)
-}
-
-/// Of each office the first for which there is room.
-fn choose(
-    waiting: Vec<(Uuid, OfficeId)>,
-    rooms: &HashMap<OfficeId, i32>,
-    except: &HashSet<Uuid>,
-    limit: usize,
-) -> Vec<Uuid> {
-    let mut taken: HashMap<OfficeId, i32> = HashMap::new();
-    let mut has_room = |office: OfficeId| {
-        let taken = taken.entry(office).or_default();
-        let room = *taken < rooms.get(&office).copied().unwrap_or(CAP);
-        *taken += i32::from(room);
-        room
-    };
-    let may_leave =
-        |(request, office): (Uuid, OfficeId)| (!except.contains(&request) && has_room(office)).then_some(request);
-    waiting.into_iter().filter_map(may_leave).take(limit).collect()
-}
-
-/// The same where much waits: from office to office along the index, so that one with a hundred thousand rows
-/// waiting costs the others one step.
-async fn choose_among_many(
+/// Which of these shards may leave now, urgent first, then by the earliest file due. `rooms` says for offices with
+/// something in flight how many more may leave; all others have the whole cap. `except` are those already in hand.
+///
+/// For where much waits: from office to office along the index, so that one with a hundred thousand rows waiting
+/// costs the others one step.
+pub async fn choose(
     conn: &mut PgConnection,
     shards: &[i16],
     rooms: &HashMap<OfficeId, i32>,
-    except: &HashSet<Uuid>,
+    except: &HashSet<RequestId>,
     limit: usize,
-) -> Result<Vec<Uuid>, Error> {
-    let chosen = sqlx::query_scalar(
+) -> Result<Vec<RequestId>, Error> {
+    let chosen: Vec<Uuid> = sqlx::query_scalar(
         "with recursive offices as (
              select s.shard, (select min(office) from deliveries d where d.shard = s.shard and sent_at is null) as office
              from unnest($1::smallint[]) as s (shard)
@@ -212,28 +218,28 @@ async fn choose_among_many(
     .bind(shards)
     .bind(rooms.keys().map(OfficeId::to_string).collect::<Vec<_>>())
     .bind(rooms.values().copied().collect::<Vec<_>>())
-    .bind(except.iter().copied().collect::<Vec<_>>())
+    .bind(except.iter().map(|id| id.uuid()).collect::<Vec<_>>())
     .bind(CAP)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
-    Ok(chosen)
+    chosen.into_iter().map(request_id).collect()
 }
 
-/// Writes down what RabbitMQ confirmed: it is in flight since `now`, and may be sent again at the
-/// instant given with it.
-pub async fn sent(tx: &mut PgConnection, now: Timestamp, sent: &[(RequestId, Timestamp)]) -> Result<(), Error> {
+/// Writes down what RabbitMQ confirmed: since when it is in flight, and when it may be sent again.
+pub async fn sent(tx: &mut PgConnection, sent: &[(RequestId, Timestamp, Timestamp)]) -> Result<(), Error> {
     if sent.is_empty() {
         return Ok(());
     }
     query(
-        "update deliveries d set sent_at = $1, again_at = n.again_at
-         from (select * from unnest($2::uuid[], $3::timestamptz[]) as n (request_id, again_at) limit $4) n
+        "update deliveries d set sent_at = n.sent_at, again_at = n.again_at
+         from (select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
+               as n (request_id, sent_at, again_at) limit $4) n
          where d.request_id = n.request_id",
     )
-    .bind(At(now))
-    .bind(sent.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
-    .bind(sent.iter().map(|(_, at)| At(*at)).collect::<Vec<_>>())
+    .bind(sent.iter().map(|(id, ..)| id.uuid()).collect::<Vec<_>>())
+    .bind(sent.iter().map(|(_, at, _)| At(*at)).collect::<Vec<_>>())
+    .bind(sent.iter().map(|(.., again)| At(*again)).collect::<Vec<_>>())
     // As in `request::update`.
     .bind(i64::try_from(sent.len()).unwrap_or(i64::MAX))
     .execute(tx)
@@ -241,16 +247,19 @@ pub async fn sent(tx: &mut PgConnection, now: Timestamp, sent: &[(RequestId, Tim
     Ok(())
 }
 
-/// H's system has these, or nobody needs them any more: they move to what was sent. Wakes the relays
-/// if more waits for one of these offices: there is room for it now.
-pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<(), Error> {
-    if ids.is_empty() {
+/// H's system has these, or nobody needs them any more: they move to what was sent, each with when it left where
+/// that is known and no row tells it. Wakes the relays if more waits for one of these offices: there is room now.
+pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]) -> Result<(), Error> {
+    if ended.is_empty() {
         return Ok(());
     }
     let more: bool = sqlx::query_scalar(
         "with gone as (
-             delete from deliveries where request_id = any($1)
-             returning shard, office, message_id, request_id, created_at, traceparent, sealed, sent_at),
+             delete from deliveries d
+             using (select * from unnest($1::uuid[], $3::timestamptz[]) as n (request_id, sent_at) limit $4) n
+             where d.request_id = n.request_id
+             returning d.shard, d.office, d.message_id, d.request_id, d.created_at, d.traceparent, d.sealed,
+                 coalesce(d.sent_at, n.sent_at) as sent_at),
          kept as (
              insert into sent_letters
                  (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
@@ -261,8 +270,11 @@ pub async fn end(tx: &mut PgConnection, ids: &[RequestId]) -> Result<(), Error> 
              where exists (
                  select from deliveries d where d.shard = g.shard and d.office = g.office and d.sent_at is null))",
     )
-    .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .bind(ended.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
     .bind(REQUEST_DELIVER)
+    .bind(ended.iter().map(|(_, at)| at.map(At)).collect::<Vec<_>>())
+    // As in `request::update`.
+    .bind(i64::try_from(ended.len()).unwrap_or(i64::MAX))
     .fetch_one(&mut *tx)
     .await?;
     if more { outbox::ring(tx).await } else { Ok(()) }
@@ -343,7 +355,7 @@ pub async fn send_again(
         Again::All => None,
     };
     let done = query(
-        "update deliveries set sent_at = null, again_at = null
+        "update deliveries set sent_at = null, again_at = null, arrival = default
          where office = $1 and sent_at < $2 and ($3::timestamptz is null or again_at <= $3)",
     )
     .bind(office.to_string())
@@ -359,22 +371,4 @@ pub async fn send_again(
 
 fn office(text: &str) -> Result<OfficeId, Error> {
     text.parse().map_err(|e| Error::unreadable("an office", e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_office_gets_the_first_for_which_it_has_room() {
-        let [a, b]: [OfficeId; 2] = ["vpa2b3c4", "vpmwjsws"].map(|id| id.parse().unwrap());
-        let ids: Vec<Uuid> = (1..=7).map(Uuid::from_u128).collect();
-        let waiting: Vec<_> = ids.iter().copied().zip([a, b, a, a, b, a, b]).collect();
-        let rooms = HashMap::from([(a, 2)]);
-        // One that is in hand takes no room: it was counted when it was read.
-        let except = HashSet::from([ids[0]]);
-        assert_eq!(choose(waiting.clone(), &rooms, &except, 10), [ids[1], ids[2], ids[3], ids[4], ids[6]]);
-        assert_eq!(choose(waiting.clone(), &rooms, &except, 3), ids[1..4]);
-        assert!(choose(waiting, &HashMap::from([(a, 0), (b, 0)]), &HashSet::new(), 10).is_empty());
-    }
 }

@@ -60,10 +60,11 @@ pub async fn renew(tx: &mut PgConnection, now: Timestamp) -> Result<Renewed, Err
     if let Some(from) = lost_from.filter(|from| *from < now) {
         outage::record(&mut *tx, outage::Server::Restore, from, now).await?;
     }
-    let again = query("update deliveries set sent_at = null, again_at = null where sent_at is not null")
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
+    let again =
+        query("update deliveries set sent_at = null, again_at = null, arrival = default where sent_at is not null")
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
     let said = serde_json::json!({
         "v": 1, "event": "epoch_begun", "epoch": id.to_string(), "before": before.to_string(),
         "lost_from": lost_from.map(|at| at.to_string()), "sent_again": again,

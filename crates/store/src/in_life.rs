@@ -299,8 +299,8 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
         .collect();
     if !waiting.is_empty() {
         query(
-            "update deliveries d set due_on = n.due_on from unnest($1::uuid[], $2::date[]) as n (request_id, due_on)
-             where d.request_id = n.request_id",
+            "update deliveries d set due_on = n.due_on, arrival = default
+             from unnest($1::uuid[], $2::date[]) as n (request_id, due_on) where d.request_id = n.request_id",
         )
         .bind(waiting.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .bind(waiting.iter().map(|(_, on)| *on).collect::<Vec<_>>())

@@ -19,6 +19,7 @@ pub mod recount;
 pub mod reference;
 pub mod request;
 pub mod retention;
+pub mod sight;
 mod time;
 pub mod timer;
 pub mod view;

@@ -10,6 +10,7 @@ use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
 use crate::ledger::request_id;
+use crate::sight::{Sight, sight};
 use crate::time::At;
 
 /// Among how many shards offices are spread. A relay holds a shard by an advisory lock, so the
@@ -21,7 +22,7 @@ pub(crate) const LOCK_SPACE: i32 = 7_226_464;
 const WAKE: &str = "xacminh_outbox";
 
 /// What leaving means for the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// It is in H's inbox then.
     Sent,
@@ -125,31 +126,58 @@ pub(crate) async fn ring(tx: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Letters of the given shards, oldest first: what a relay reads in one go.
-/// `except` are places it already has in hand or gave up on for now, `closed` offices that get nothing now.
-pub async fn read(
+/// Letters of these shards behind the place `after`, oldest first: the place, and for whom. At most `limit`.
+pub async fn arrived(
     conn: &mut PgConnection,
-    keys: &KeyRing,
     shards: &[i16],
-    except: &[i64],
-    closed: &[OfficeId],
+    after: i64,
     limit: i64,
-) -> Result<Batch, Error> {
-    // Shard by shard in the order of the index. `not in` over a subquery is looked up in a hash; `<> all` would go
-    // through the list for each row.
-    let rows = query(
-        "select w.* from unnest($1::smallint[]) as s (shard) cross join lateral (
-             select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
-             from outbox o where o.shard = s.shard and o.outbox_id not in (select * from unnest($2::bigint[]))
-                 and o.office not in (select * from unnest($3::text[]))
-             order by o.outbox_id limit $4
-         ) w
-         order by w.outbox_id limit $4",
-    )
+) -> Result<(Sight, Vec<(i64, OfficeId)>), Error> {
+    // Shard by shard in the order of the index.
+    let rows = query(concat!(
+        "select s.*, w.* from ",
+        sight!(),
+        " s left join (
+             select w.* from unnest($1::smallint[]) as n (shard) cross join lateral (
+                 select outbox_id, office from outbox o where o.shard = n.shard and o.outbox_id > $2
+                 order by o.outbox_id limit $3
+             ) w
+             order by w.outbox_id limit $3
+         ) w on true
+         order by w.outbox_id"
+    ))
     .bind(shards)
-    .bind(except)
-    .bind(closed.iter().map(OfficeId::to_string).collect::<Vec<_>>())
+    .bind(after)
     .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    let sight = Sight::of(&rows)?;
+    let mut arrived = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(place) = row.try_get("outbox_id")? else { continue };
+        arrived.push((place, office(row.try_get("office")?)?));
+    }
+    Ok((sight, arrived))
+}
+
+fn office(text: &str) -> Result<OfficeId, Error> {
+    text.parse().map_err(|e| Error::unreadable("an office", e))
+}
+
+/// These letters whole, oldest first; those that are gone are not among them.
+pub async fn open(conn: &mut PgConnection, keys: &KeyRing, places: &[i64]) -> Result<Batch, Error> {
+    if places.is_empty() {
+        return Ok(Batch::default());
+    }
+    // As in `request::update`.
+    let rows = query(
+        "select o.outbox_id, o.office, o.message_id, o.message_type, o.request_id, o.marks, o.created_at, o.traceparent,
+             o.sealed
+         from (select * from unnest($1::bigint[]) as c (outbox_id) limit $2) c
+         join outbox o using (outbox_id) order by o.outbox_id",
+    )
+    .bind(places)
+    .bind(i64::try_from(places.len()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     let mut batch = Batch::default();
@@ -168,7 +196,7 @@ pub async fn read(
         batch.waiting.push(Waiting {
             place,
             letter: Letter {
-                office: row.try_get::<&str, _>("office")?.parse().map_err(|e| Error::unreadable("an office", e))?,
+                office: office(row.try_get("office")?)?,
                 message_id,
                 message_type: row.try_get("message_type")?,
                 request_id: row.try_get::<Option<Uuid>, _>("request_id")?.map(request_id).transpose()?,
@@ -182,26 +210,28 @@ pub async fn read(
     Ok(batch)
 }
 
-/// Lets letters go that RabbitMQ confirmed at `now`; work and answers move to what was sent. A place
-/// counts only with its letter: a store that was restored gives the same numbers to other letters.
-pub async fn remove(tx: &mut PgConnection, now: Timestamp, letters: &[(i64, Uuid)]) -> Result<(), Error> {
+/// Lets letters go that RabbitMQ confirmed at the instant given with each; work and answers move to what was
+/// sent. A place counts only with its letter: a store that was restored gives the same numbers to other letters.
+pub async fn remove(tx: &mut PgConnection, letters: &[(i64, Uuid, Timestamp)]) -> Result<(), Error> {
     if letters.is_empty() {
         return Ok(());
     }
     query(
         "with gone as (
              delete from outbox o
-             using (select * from unnest($1::bigint[], $2::uuid[]) as c (outbox_id, message_id) limit $5) c
+             using (select * from unnest($1::bigint[], $2::uuid[], $3::timestamptz[])
+                    as c (outbox_id, message_id, sent_at) limit $5) c
              where o.outbox_id = c.outbox_id and o.message_id = c.message_id
-             returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed)
+             returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed,
+                 c.sent_at)
          insert into sent_letters (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
-         select office, message_id, message_type, request_id, created_at, traceparent, sealed, $3 from gone
+         select office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at from gone
          where message_type = any($4) and request_id is not null
          on conflict do nothing",
     )
-    .bind(letters.iter().map(|(place, _)| *place).collect::<Vec<_>>())
-    .bind(letters.iter().map(|(_, id)| *id).collect::<Vec<_>>())
-    .bind(At(now))
+    .bind(letters.iter().map(|(place, ..)| *place).collect::<Vec<_>>())
+    .bind(letters.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
+    .bind(letters.iter().map(|(.., at)| At(*at)).collect::<Vec<_>>())
     .bind(&[REQUEST_DELIVER, ANSWER_DELIVER][..])
     // As in `request::update`.
     .bind(i64::try_from(letters.len()).unwrap_or(i64::MAX))

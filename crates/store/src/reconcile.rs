@@ -249,7 +249,7 @@ pub async fn send_again(tx: &mut PgConnection, office: OfficeId, ids: &[MessageI
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     // What somebody is changing now is being confirmed.
     let waiting = query(
-        "update deliveries set sent_at = null, again_at = null where request_id in (
+        "update deliveries set sent_at = null, again_at = null, arrival = default where request_id in (
              select request_id from deliveries
              where office = $1 and sent_at is not null and message_id = any($2) for update skip locked)",
     )

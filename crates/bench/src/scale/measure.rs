@@ -11,8 +11,8 @@ use serde::Serialize;
 use xacminh_domain::calendar::local_date;
 use xacminh_store::timer::{self, Whose};
 use xacminh_store::view::late::{self, Filter};
-use xacminh_store::view::report::Days;
-use xacminh_store::view::{by_office, lag, look, office, readiness, report};
+use xacminh_store::view::report::{Cut, Days};
+use xacminh_store::view::{by_office, lag, look, readiness, report};
 use xacminh_store::{Store, reconcile};
 
 use super::lives::{self, Lives, Load};
@@ -193,14 +193,12 @@ async fn questions(store: &Store, m: &mut Measured) -> Result<()> {
     }
     let now = Timestamp::now();
     let mut conn = store.conn().await?;
-    ask!("measuring: lag::open", lag::open(&mut conn, now));
-    ask!("measuring: lag::unheard", lag::unheard(&mut conn));
+    ask!("measuring: lag::in_life", lag::in_life(&mut conn, now));
     ask!("measuring: lag::deliveries", lag::deliveries(&mut conn));
     ask!("measuring: lag::parked", lag::parked(&mut conn));
     ask!("measuring: reconcile::unhealed", reconcile::unhealed(&mut conn, local_date(now)));
     ask!("measuring: timer::next", timer::next(&mut conn));
     ask!("measuring: readiness::place", readiness::place(&mut conn));
-    ask!("office page: office::in_hand", office::in_hand(&mut conn, now));
     drop(conn);
     let yesterday = local_date(now).yesterday()?;
     let days = Days { from: yesterday, to: yesterday };
@@ -208,11 +206,11 @@ async fn questions(store: &Store, m: &mut Measured) -> Result<()> {
     let mut tx = look(store, now).await?;
     let filter = Filter { province: Some("01".to_owned()), ..Filter::default() };
     ask!("late: late::list of a province", late::list(&mut tx, &filter));
-    ask!("report of a day: standing", report::standing(&mut tx, &all));
-    ask!("report of a day: segments", report::segments(&mut tx, &all));
-    ask!("report of a day: held", report::held(&mut tx, &all));
-    ask!("report: in_hand", report::in_hand(&mut tx, &all));
-    ask!("report: late_for", report::late_for(&mut tx, &all));
+    ask!("report of a day: standing", report::standing(&mut tx, &all, &Cut::ALL));
+    ask!("report of a day: segments", report::segments(&mut tx, &all, &Cut::ALL));
+    ask!("report of a day: held", report::held(&mut tx, &all, &Cut::ALL));
+    ask!("report: in_hand", report::in_hand(&mut tx, &all, &Cut::ALL));
+    ask!("report: late_for", report::late_for(&mut tx, &all, &Cut::ALL));
     ask!("report of a day: refused", report::refused(&mut tx, &all));
     ask!("report of a day: by_office::offices", by_office::offices(&mut tx, &all));
     ask!("call list: by_office::to_call", by_office::to_call(&mut tx, "01"));

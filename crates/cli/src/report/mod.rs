@@ -20,11 +20,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use jiff::civil::Date;
+use xacminh_domain::Timestamp;
 use xacminh_domain::calendar::{at_local, end_of_day};
 use xacminh_store::reference::{self, Reference};
-use xacminh_store::view::report::{Days, Of};
-use xacminh_store::view::{by_office, look, report as view};
-use xacminh_store::{outage, retention};
+use xacminh_store::view::report::{Cut, Days, Of};
+use xacminh_store::view::{by_office, looks, report as view};
+use xacminh_store::{Store, outage, retention};
 
 use crate::late::known_province;
 use crate::settings::Settings;
@@ -125,33 +126,10 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
         known_province(&reference, code, now)?;
     }
     let of = Of { days, province: args.province.clone() };
-    let mut conn = look(&store, now).await?;
-    let by_office = args.level == Level::Office;
-    let mut outages = outage::between(&mut conn, at_local(days.from, 0, 0), end_of_day(days.to).min(now), None).await?;
-    if let Some(code) = &args.province {
-        // Those of RabbitMQ and of the store are everybody's.
-        let lies_there = |office: &String| of_province(&reference, office, code);
-        outages.retain(|outage| outage.office.as_ref().is_none_or(lies_there));
-    }
-    let figures = Figures {
-        now,
-        reference,
-        public: args.public,
-        province: args.province.clone(),
-        standing: view::standing(&mut conn, &of).await?.into_iter().collect(),
-        segments: if by_office { Vec::new() } else { view::segments(&mut conn, &of).await? },
-        held: if by_office { Vec::new() } else { view::held(&mut conn, &of).await? },
-        in_hand: if by_office { Vec::new() } else { view::in_hand(&mut conn, &of).await? },
-        late_for: if by_office { Vec::new() } else { view::late_for(&mut conn, &of).await? },
-        refused: view::refused(&mut conn, &of).await?,
-        offices: if by_office { by_office::offices(&mut conn, &of).await? } else { Vec::new() },
-        outages,
-    };
-    let left = retention::have_left(&mut conn, days.from, days.to).await? > 0;
+    let (figures, left) = ask(&store, reference, &of, now, args).await?;
     if left && args.out.is_some() {
         show::aside(words::LEFT);
     }
-    conn.rollback().await.context("PostgreSQL")?;
     let mut tables = match args.level {
         Level::Nation => figures.nation(),
         Level::Province => figures.provinces(),
@@ -168,6 +146,61 @@ async fn make(settings: &Settings, args: &Report) -> Result<Page> {
         Level::Office => "office",
     };
     Ok(Page { of, left, as_of: now, level, public: args.public, tables, definitions })
+}
+
+/// Asks the store for what the level tells, half of it on a second connection meanwhile; also whether requests of
+/// these days have left it.
+async fn ask(store: &Store, reference: Reference, of: &Of, now: Timestamp, args: &Report) -> Result<(Figures, bool)> {
+    // A text has no details of the cuts, and they are dear.
+    let (cuts, detailed): (&[Cut], &[Cut]) = match args.level {
+        Level::Nation if args.format == Form::Text => (&Cut::ALL, &[Cut::Nation]),
+        Level::Nation => (&Cut::ALL, &Cut::ALL),
+        Level::Province => (&[Cut::Nation, Cut::Province], &[Cut::Nation, Cut::Province]),
+        Level::Office => (&[], &[]),
+    };
+    let by_office = args.level == Level::Office;
+    let [mut conn, mut other] = looks(store, now).await?;
+    let one = async {
+        let segments = view::segments(&mut conn, of, detailed).await?;
+        let standing = view::standing(&mut conn, of, cuts).await?;
+        let refused = view::refused(&mut conn, of).await?;
+        let offices = if by_office { by_office::offices(&mut conn, of).await? } else { Vec::new() };
+        anyhow::Ok((segments, standing, refused, offices))
+    };
+    let two = async {
+        let held = view::held(&mut other, of, detailed).await?;
+        let in_hand = view::in_hand(&mut other, of, cuts).await?;
+        let late_for = view::late_for(&mut other, of, detailed).await?;
+        let (from, to) = (at_local(of.days.from, 0, 0), end_of_day(of.days.to).min(now));
+        let outages = outage::between(&mut other, from, to, None).await?;
+        let left = retention::have_left(&mut other, of.days.from, of.days.to).await? > 0;
+        anyhow::Ok((held, in_hand, late_for, outages, left))
+    };
+    let ((segments, standing, refused, offices), (held, in_hand, late_for, mut outages, left)) =
+        tokio::try_join!(one, two)?;
+    for look in [conn, other] {
+        look.rollback().await.context("PostgreSQL")?;
+    }
+    if let Some(code) = &args.province {
+        // Those of RabbitMQ and of the store are everybody's.
+        let lies_there = |office: &String| of_province(&reference, office, code);
+        outages.retain(|outage| outage.office.as_ref().is_none_or(lies_there));
+    }
+    let figures = Figures {
+        now,
+        reference,
+        public: args.public,
+        province: args.province.clone(),
+        standing: standing.into_iter().collect(),
+        segments,
+        held,
+        in_hand,
+        late_for,
+        refused,
+        offices,
+        outages,
+    };
+    Ok((figures, left))
 }
 
 /// Whether an office lies in a province.

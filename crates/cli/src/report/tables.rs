@@ -11,7 +11,7 @@ use xacminh_domain::unit::{UnitCode, UnitType};
 use xacminh_store::outage::OnRecord;
 use xacminh_store::reference::Reference;
 use xacminh_store::view::by_office::OfficeLine;
-use xacminh_store::view::report::{Cut, Group, Held, InHand, LateFor, Refused, Segment, Standing};
+use xacminh_store::view::report::{Cut, Group, Held, InHand, LateFor, Passed, Refused, Standing};
 
 use super::columns::{
     FILES, HELD, HELD_BY, IN_HAND, IN_HAND_BY, LATE, OUTAGES, REFUSALS, REQUESTS, SEGMENTS, SEGMENTS_BY,
@@ -27,7 +27,7 @@ pub(crate) struct Figures {
     pub(crate) public: bool,
     pub(crate) province: Option<String>,
     pub(crate) standing: BTreeMap<Group, Standing>,
-    pub(crate) segments: Vec<(Group, Segment)>,
+    pub(crate) segments: Vec<(Group, Passed)>,
     pub(crate) held: Vec<(Group, Held)>,
     pub(crate) in_hand: Vec<(Group, InHand)>,
     pub(crate) late_for: Vec<(Group, LateFor)>,
@@ -168,7 +168,7 @@ impl Figures {
     fn segments(&self) -> Table {
         let mut table = Table::new("segments", "Các chặng", "segments of the way", &SEGMENTS);
         for part in Part::ALL {
-            let found = self.segments.iter().find(|(g, s)| g.cut == Cut::Nation && s.segment == part.as_str());
+            let found = self.segments.iter().find(|(g, s)| g.cut == Cut::Nation && s.segment == part);
             let cells = match found {
                 Some((_, s)) => vec![
                     // With those beside it, it would tell what is withheld there.
@@ -191,7 +191,7 @@ impl Figures {
         for group in self.groups(cut) {
             let mut cells = Vec::with_capacity(SEGMENTS_BY.len());
             for part in Part::ALL {
-                match self.segments.iter().find(|(g, s)| *g == group && s.segment == part.as_str()) {
+                match self.segments.iter().find(|(g, s)| *g == group && s.segment == part) {
                     Some((_, s)) => {
                         cells.extend([s.median_s, s.p90_s].map(|v| self.enough(s.count, Value::Seconds(v))))
                     }
@@ -204,13 +204,13 @@ impl Figures {
     }
 
     fn held_micros(&self, group: &Group, holder: Holder) -> i64 {
-        let of = |(g, h): &&(Group, Held)| g == group && h.holder == holder.as_str();
+        let of = |(g, h): &&(Group, Held)| g == group && h.holder == holder;
         self.held.iter().find(of).map_or(0, |(_, held)| held.micros)
     }
 
     fn held(&self) -> Table {
         let mut table = Table::new("held", "Ai giữ, bao lâu", "who held them, how long", &HELD);
-        let each = HOLDERS.map(|holder| (holder, self.held_micros(&nation(), holder)));
+        let each = Holder::ALL.map(|holder| (holder, self.held_micros(&nation(), holder)));
         let all: i64 = each.iter().map(|(_, micros)| micros).sum();
         for (holder, micros) in each {
             let cells = vec![Value::Seconds(seconds(micros)), share(micros, all)];
@@ -224,7 +224,7 @@ impl Figures {
         let mut table =
             Self::titled("held", "Ai giữ: phần thời gian", "who held them: share of the time", cut, &HELD_BY);
         for group in self.groups(cut) {
-            let each = HOLDERS.map(|holder| self.held_micros(&group, holder));
+            let each = Holder::ALL.map(|holder| self.held_micros(&group, holder));
             let all: i64 = each.iter().sum();
             let count = self.standing.get(&group).map_or(0, Standing::submitted);
             let mut cells = vec![self.enough(count, Value::Seconds(seconds(all)))];
@@ -358,9 +358,6 @@ impl Figures {
         if self.public && few { Value::Withheld } else { value }
     }
 }
-
-const HOLDERS: [Holder; 5] =
-    [Holder::Requester, Holder::Broker, Holder::Transport, Holder::ResponderSystem, Holder::Responder];
 
 fn nation() -> Group {
     Group { cut: Cut::Nation, key: String::new() }

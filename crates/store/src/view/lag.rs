@@ -1,5 +1,7 @@
 //! The age of what is open: without it an office that never answers would look perfect.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use xacminh_domain::Timestamp;
@@ -7,13 +9,17 @@ use xacminh_domain::Timestamp;
 use crate::error::Error;
 use crate::time::At;
 
-/// Open requests of one province in one state.
-#[derive(Debug, Clone)]
-pub struct Open {
+/// Requests in life that are alike in all that is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InLife {
+    /// H; none for what is only unread, which is counted by province alone.
+    pub office: Option<String>,
     /// Province code of H; of W for what is only unread.
     pub province: String,
     /// How far they are.
     pub state: String,
+    /// Why H's clock started though its system has still not received them: `not_connected` or `not_confirmed`.
+    pub unheard: Option<String>,
     /// How many.
     pub count: i64,
     /// How many are beyond the answer due.
@@ -24,23 +30,28 @@ pub struct Open {
     pub lookup_pending: i64,
 }
 
-/// All that is in life at `now`, by province and state.
-pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Open>, Error> {
+/// All that is in life at `now`: one walk through it, however many figures are made of it.
+pub async fn in_life(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InLife>, Error> {
     let rows = query(
-        "select case state when 'answered' then requester_province else responder_province end as province,
-             state, count(*) as n, min(submitted_at) as oldest,
+        "select case when state <> 'answered' then responder end as office,
+             case state when 'answered' then requester_province else responder_province end as province, state,
+             case when state in ('submitted', 'sent') and clock_cause in ('not_connected', 'not_confirmed')
+                 then clock_cause end as unheard,
+             count(*) as n, min(submitted_at) as oldest,
              count(*) filter (where answer_due_at <= $1 and state <> 'answered') as overdue,
              count(*) filter (where lookup_pending) as pending
-         from timers group by 1, 2",
+         from timers group by 1, 2, 3, 4",
     )
     .bind(At(now))
     .fetch_all(conn)
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Open {
+            Ok(InLife {
+                office: row.try_get("office")?,
                 province: row.try_get("province")?,
                 state: row.try_get("state")?,
+                unheard: row.try_get("unheard")?,
                 count: row.try_get("n")?,
                 overdue: row.try_get("overdue")?,
                 oldest: row.try_get::<At, _>("oldest")?.0,
@@ -50,6 +61,45 @@ pub async fn open(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<Open>, 
         .collect()
 }
 
+/// Open requests of one province in one state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// How many.
+    pub count: i64,
+    /// How many are beyond the answer due.
+    pub overdue: i64,
+    /// When the oldest was submitted.
+    pub oldest: Timestamp,
+    /// How many were sent in without a look-up.
+    pub lookup_pending: i64,
+}
+
+/// What is in life by province (of H; of W for what is only unread) and state.
+pub fn open(in_life: &[InLife]) -> BTreeMap<(&str, &str), Open> {
+    let mut open: BTreeMap<_, Open> = BTreeMap::new();
+    for row in in_life {
+        let none = Open { count: 0, overdue: 0, oldest: row.oldest, lookup_pending: 0 };
+        let sum = open.entry((row.province.as_str(), row.state.as_str())).or_insert(none);
+        sum.count += row.count;
+        sum.overdue += row.overdue;
+        sum.oldest = sum.oldest.min(row.oldest);
+        sum.lookup_pending += row.lookup_pending;
+    }
+    open
+}
+
+/// How many offices have requests in life that they have still not received though the clock runs, by province of
+/// H and why the clock started.
+pub fn unheard(in_life: &[InLife]) -> BTreeMap<(&str, &str), usize> {
+    let mut offices: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for row in in_life {
+        if let (Some(office), Some(cause)) = (&row.office, &row.unheard) {
+            offices.entry((row.province.as_str(), cause.as_str())).or_default().insert(office);
+        }
+    }
+    offices.into_iter().map(|(of, offices)| (of, offices.len())).collect()
+}
+
 /// How many requests wait to be brought to H, and how many are in flight.
 pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
     let row =
@@ -57,38 +107,6 @@ pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
             .fetch_one(conn)
             .await?;
     Ok((row.try_get("waiting")?, row.try_get("in_flight")?))
-}
-
-/// Offices of one province whose systems let a request wait until its clock started by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unheard {
-    /// Province code of H.
-    pub province: String,
-    /// Why the clock started: `not_connected` or `not_confirmed`.
-    pub cause: String,
-    /// How many offices.
-    pub offices: i64,
-}
-
-/// Offices with requests in life that they have still not received though the clock runs.
-pub async fn unheard(conn: &mut PgConnection) -> Result<Vec<Unheard>, Error> {
-    let rows = query(
-        "select responder_province as province, clock_cause as cause, count(distinct responder) as offices
-         from timers
-         where clock_cause in ('not_connected', 'not_confirmed') and state in ('submitted', 'sent')
-         group by 1, 2",
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Unheard {
-                province: row.try_get("province")?,
-                cause: row.try_get("cause")?,
-                offices: row.try_get("offices")?,
-            })
-        })
-        .collect()
 }
 
 /// How many messages are parked, and neither replayed nor closed.

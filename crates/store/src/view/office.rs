@@ -1,11 +1,11 @@
 //! What each office has in hand: for a page of figures that names offices, never a request.
 
-use sqlx::postgres::PgConnection;
-use sqlx::{Row, query};
-use xacminh_domain::Timestamp;
+use std::collections::BTreeMap;
 
-use crate::error::Error;
-use crate::time::At;
+use xacminh_domain::Timestamp;
+use xacminh_domain::request::State;
+
+use super::lag::InLife;
 
 /// What one office is asked and has in hand. An office that has nothing has no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,27 +24,60 @@ pub struct InHand {
     pub in_flight: i64,
 }
 
-/// What every office has in hand at `now`.
-pub async fn in_hand(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InHand>, Error> {
-    let rows = query(
-        "select responder as office, responder_province as province, count(*) as open,
-             count(*) filter (where answer_due_at <= $1) as overdue, min(submitted_at) as oldest,
-             count(*) filter (where state = 'sent') as in_flight
-         from timers where state <> 'answered' group by 1, 2 order by 1, 2",
-    )
-    .bind(At(now))
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(InHand {
-                office: row.try_get("office")?,
-                province: row.try_get("province")?,
-                open: row.try_get("open")?,
-                overdue: row.try_get("overdue")?,
-                oldest: row.try_get::<At, _>("oldest")?.0,
-                in_flight: row.try_get("in_flight")?,
-            })
-        })
-        .collect()
+/// What every office has in hand, in the order of their ids.
+pub fn in_hand(in_life: &[InLife]) -> Vec<InHand> {
+    let mut offices: BTreeMap<(&str, &str), InHand> = BTreeMap::new();
+    for row in in_life {
+        let Some(office) = &row.office else { continue };
+        let sum = offices.entry((office, &row.province)).or_insert_with(|| InHand {
+            office: office.clone(),
+            province: row.province.clone(),
+            open: 0,
+            overdue: 0,
+            oldest: row.oldest,
+            in_flight: 0,
+        });
+        sum.open += row.count;
+        sum.overdue += row.overdue;
+        sum.oldest = sum.oldest.min(row.oldest);
+        sum.in_flight += if row.state == State::Sent.as_str() { row.count } else { 0 };
+    }
+    offices.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::lag::{open, unheard};
+
+    fn row(office: Option<&str>, province: &str, state: &str, unheard: Option<&str>, counts: [i64; 2]) -> InLife {
+        InLife {
+            office: office.map(str::to_owned),
+            province: province.to_owned(),
+            state: state.to_owned(),
+            unheard: unheard.map(str::to_owned),
+            count: counts[0],
+            overdue: counts[1],
+            oldest: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(counts[0]),
+            lookup_pending: 1,
+        }
+    }
+
+    #[test]
+    fn one_walk_gives_the_figures_of_provinces_and_of_offices() {
+        let in_life = [
+            row(Some("vpa2b3c4"), "01", "sent", None, [7, 0]),
+            row(Some("vpa2b3c4"), "01", "sent", Some("not_confirmed"), [2, 1]),
+            row(Some("vpa2b3c4"), "01", "submitted", Some("not_confirmed"), [3, 3]),
+            row(Some("vpmwjsws"), "01", "opened", None, [5, 0]),
+            row(None, "79", "answered", None, [11, 0]),
+        ];
+        let hands: Vec<_> = in_hand(&in_life).into_iter().map(|h| (h.office, h.open, h.overdue, h.in_flight)).collect();
+        assert_eq!(hands, [("vpa2b3c4".to_owned(), 12, 4, 9), ("vpmwjsws".to_owned(), 5, 0, 0)]);
+        assert_eq!(in_hand(&in_life)[0].oldest, in_life[1].oldest);
+        let open = open(&in_life);
+        assert_eq!((open[&("01", "sent")].count, open[&("79", "answered")].count, open.len()), (9, 11, 4));
+        assert_eq!(open[&("01", "sent")].lookup_pending, 2);
+        assert_eq!(unheard(&in_life), BTreeMap::from([(("01", "not_confirmed"), 1)]));
+    }
 }

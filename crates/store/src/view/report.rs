@@ -4,14 +4,20 @@
 //! Two populations: requests *submitted* on given days, wherever they are by now, and what is *in
 //! hand*, whenever it was submitted. No figure names a person, and none a request.
 
-use sqlx::postgres::{PgConnection, PgRow};
+mod question;
+
+use sqlx::postgres::PgConnection;
 use sqlx::{Row, query};
 use xacminh_contract::notice::Why;
+use xacminh_domain::lag::{Holder, Segment};
 use xacminh_domain::{Date, Timestamp};
 
 use super::late::why_of;
 use crate::error::Error;
 use crate::time::{At, On};
+
+pub use question::{Cut, Group};
+use question::{Question, of_days};
 
 /// Days in Vietnam, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,80 +41,6 @@ impl From<Days> for Of {
     fn from(days: Days) -> Self {
         Self { days, province: None }
     }
-}
-
-/// By what figures are cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cut {
-    /// Not at all.
-    Nation,
-    /// By H's province; what is unread, by W's.
-    Province,
-    /// By the type of the home's unit on the day of the submit.
-    UnitType,
-    /// By what the data are used for.
-    Purpose,
-    /// By what is asked.
-    Kind,
-}
-
-impl Cut {
-    /// All cuts.
-    pub const ALL: [Self; 5] = [Self::Nation, Self::Province, Self::UnitType, Self::Purpose, Self::Kind];
-
-    /// The word in the views and in programs' formats.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nation => "nation",
-            Self::Province => "province",
-            Self::UnitType => "unit_type",
-            Self::Purpose => "purpose",
-            Self::Kind => "kind",
-        }
-    }
-}
-
-/// One group of a cut: `("province", "08")`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Group {
-    /// By what.
-    pub cut: Cut,
-    /// Which: a code or a word; empty for the nation.
-    pub key: String,
-}
-
-/// The rows of a view that are of these days and this province. The offset takes nothing away: it has them chosen
-/// before they are grouped by several cuts at once, for beside those PostgreSQL 15 does not see that what is asked
-/// of a view is what an index has.
-macro_rules! of_days {
-    ($view:literal) => {
-        concat!(
-            "(select * from ",
-            $view,
-            " where submitted_on between $1 and $2 and ($3::text is null or responder_province = $3) offset 0) r"
-        )
-    };
-}
-
-/// The columns `cut` and `key` of a question whose rows are grouped by each cut at once.
-macro_rules! cut_by {
-    ($select:literal, $from:expr, $province:literal, $nation:literal, $more:literal) => {
-        concat!(
-            "select case when grouping(", $province, ") = 0 then 'province' when grouping(r.unit_type) = 0 then 'unit_type'
-                 when grouping(r.purpose) = 0 then 'purpose' when grouping(r.kind) = 0 then 'kind' else 'nation' end as cut,
-                 coalesce(", $province, ", r.unit_type, r.purpose, r.kind, '') as key, ",
-            $select, " from ", $from,
-            " group by grouping sets ((", $nation, "), (", $more, $province, "), (", $more, "r.unit_type), (",
-            $more, "r.purpose), (", $more, "r.kind))"
-        )
-    };
-}
-
-fn group(row: &PgRow) -> Result<Group, Error> {
-    let word: &str = row.try_get("cut")?;
-    let cut =
-        Cut::ALL.into_iter().find(|c| c.as_str() == word).ok_or_else(|| Error::unreadable("a cut", word.to_owned()))?;
-    Ok(Group { cut, key: row.try_get("key")? })
 }
 
 /// How requests submitted on some days stand. The five of the reply clock add up to all.
@@ -148,52 +80,47 @@ impl Standing {
 }
 
 /// How the requests submitted on these days stand.
-pub async fn standing(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, Standing)>, Error> {
-    let rows = query(cut_by!(
-        "count(*) filter (where r.reply = 'in_time') as in_time, count(*) filter (where r.reply = 'late') as late,
-         count(*) filter (where r.reply = 'withdrawn') as withdrawn, count(*) filter (where r.reply = 'open') as open,
-         count(*) filter (where r.reply = 'overdue') as overdue,
-         count(*) filter (where r.file = 'in_time') as file_in_time, count(*) filter (where r.file = 'late') as file_late,
-         count(*) filter (where r.file = 'overdue') as file_overdue,
-         count(*) filter (where r.file = 'running') as file_running,
-         count(*) filter (where r.file = 'not_told') as file_not_told,
-         count(*) filter (where r.file = 'no_limit') as file_no_limit, count(*) filter (where r.under_30s) as under_30s",
-        of_days!("report_requests"),
-        "r.responder_province",
-        "",
-        ""
-    ))
-    .bind(On(of.days.from))
-    .bind(On(of.days.to))
-    .bind(of.province.as_deref())
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let standing = Standing {
-                in_time: row.try_get("in_time")?,
-                late: row.try_get("late")?,
-                withdrawn: row.try_get("withdrawn")?,
-                open: row.try_get("open")?,
-                overdue: row.try_get("overdue")?,
-                file_in_time: row.try_get("file_in_time")?,
-                file_late: row.try_get("file_late")?,
-                file_overdue: row.try_get("file_overdue")?,
-                file_running: row.try_get("file_running")?,
-                file_not_told: row.try_get("file_not_told")?,
-                file_no_limit: row.try_get("file_no_limit")?,
-                under_30s: row.try_get("under_30s")?,
-            };
-            Ok((group(row)?, standing))
+pub async fn standing(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<Vec<(Group, Standing)>, Error> {
+    Question {
+        select: "count(*) filter (where r.reply = 'in_time') as in_time,
+             count(*) filter (where r.reply = 'late') as late,
+             count(*) filter (where r.reply = 'withdrawn') as withdrawn,
+             count(*) filter (where r.reply = 'open') as open, count(*) filter (where r.reply = 'overdue') as overdue,
+             count(*) filter (where r.file = 'in_time') as file_in_time,
+             count(*) filter (where r.file = 'late') as file_late,
+             count(*) filter (where r.file = 'overdue') as file_overdue,
+             count(*) filter (where r.file = 'running') as file_running,
+             count(*) filter (where r.file = 'not_told') as file_not_told,
+             count(*) filter (where r.file = 'no_limit') as file_no_limit,
+             count(*) filter (where r.under_30s) as under_30s",
+        from: of_days!("report_requests"),
+        province: "r.responder_province",
+        divided: None,
+    }
+    .ask(conn, of, cuts, |row| {
+        Ok(Standing {
+            in_time: row.try_get("in_time")?,
+            late: row.try_get("late")?,
+            withdrawn: row.try_get("withdrawn")?,
+            open: row.try_get("open")?,
+            overdue: row.try_get("overdue")?,
+            file_in_time: row.try_get("file_in_time")?,
+            file_late: row.try_get("file_late")?,
+            file_overdue: row.try_get("file_overdue")?,
+            file_running: row.try_get("file_running")?,
+            file_not_told: row.try_get("file_not_told")?,
+            file_no_limit: row.try_get("file_no_limit")?,
+            under_30s: row.try_get("under_30s")?,
         })
-        .collect()
+    })
+    .await
 }
 
 /// How long a segment took, over the requests that have passed it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segment {
-    /// Which: `ask`, `send`, `transport`, `unopened`, `work` or `unread`.
-    pub segment: String,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Passed {
+    /// Which.
+    pub segment: Segment,
     /// How many passed it.
     pub count: i64,
     /// The median, in seconds of wall time.
@@ -207,64 +134,71 @@ pub struct Segment {
 }
 
 /// The segments of requests submitted on these days.
-pub async fn segments(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, Segment)>, Error> {
-    let rows = query(cut_by!(
-        "r.segment, count(*) as n,
-         percentile_cont(array[0.5, 0.9]) within group (order by r.wall_seconds::float8) as wall,
-         percentile_cont(array[0.5, 0.9]) within group (order by r.working_minutes::float8) as working",
-        of_days!("report_segments_worked"),
-        "r.responder_province",
-        "r.segment",
-        "r.segment, "
-    ))
-    .bind(On(of.days.from))
-    .bind(On(of.days.to))
-    .bind(of.province.as_deref())
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let (wall, working): (Vec<f64>, Vec<f64>) = (row.try_get("wall")?, row.try_get("working")?);
-            let at = |of: &[f64], i: usize| of.get(i).copied().unwrap_or_default();
-            let segment = Segment {
-                segment: row.try_get("segment")?,
-                count: row.try_get("n")?,
-                median_s: at(&wall, 0),
-                p90_s: at(&wall, 1),
-                median_working_min: at(&working, 0),
-                p90_working_min: at(&working, 1),
-            };
-            Ok((group(row)?, segment))
+pub async fn segments(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<Vec<(Group, Passed)>, Error> {
+    let of_a_segment = |segment: Segment| {
+        let s = segment.as_str();
+        format!(
+            "count(r.{s}_seconds) as {s}_count,
+             percentile_cont(array[0.5, 0.9]) within group (order by r.{s}_seconds) as {s}_wall,
+             percentile_cont(array[0.5, 0.9]) within group (order by r.{s}_working_minutes::float8) as {s}_working"
+        )
+    };
+    let question = Question {
+        select: &Segment::ALL.map(of_a_segment).join(", "),
+        from: of_days!("report_ways"),
+        province: "r.responder_province",
+        divided: None,
+    };
+    let found = question
+        .ask(conn, of, cuts, |row| {
+            let mut passed = Vec::with_capacity(Segment::ALL.len());
+            for segment in Segment::ALL {
+                let column = |what: &str| format!("{}_{what}", segment.as_str());
+                let count: i64 = row.try_get(&*column("count"))?;
+                if count == 0 {
+                    continue;
+                }
+                let both = |what: &str| -> Result<[f64; 2], Error> {
+                    let of: Option<Vec<f64>> = row.try_get(&*column(what))?;
+                    Ok(of.and_then(|of| of.try_into().ok()).unwrap_or_default())
+                };
+                let ([median_s, p90_s], [median_working_min, p90_working_min]) = (both("wall")?, both("working")?);
+                passed.push(Passed { segment, count, median_s, p90_s, median_working_min, p90_working_min });
+            }
+            Ok(passed)
         })
-        .collect()
+        .await?;
+    Ok(found.into_iter().flat_map(|(group, passed)| passed.into_iter().map(move |p| (group.clone(), p))).collect())
 }
 
 /// How long a holder held requests, all added up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
-    /// Who: a word of `domain::lag::Holder`.
-    pub holder: String,
+    /// Who.
+    pub holder: Holder,
     /// In microseconds of wall time.
     pub micros: i64,
 }
 
 /// Who held the requests submitted on these days, up to their ends or to now.
-pub async fn held(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, Held)>, Error> {
-    let rows = query(cut_by!(
-        "r.holder, (sum(r.seconds) * 1000000)::bigint as micros",
-        of_days!("report_hops"),
-        "r.responder_province",
-        "r.holder",
-        "r.holder, "
-    ))
-    .bind(On(of.days.from))
-    .bind(On(of.days.to))
-    .bind(of.province.as_deref())
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| Ok((group(row)?, Held { holder: row.try_get("holder")?, micros: row.try_get("micros")? })))
-        .collect()
+pub async fn held(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<Vec<(Group, Held)>, Error> {
+    let of_a_holder = |holder: Holder| format!("coalesce(sum(r.{h}_us), 0)::bigint as {h}_us", h = holder.as_str());
+    let question = Question {
+        select: &Holder::ALL.map(of_a_holder).join(", "),
+        from: of_days!("report_holders"),
+        province: "r.responder_province",
+        divided: None,
+    };
+    let found = question
+        .ask(conn, of, cuts, |row| {
+            let held = |holder: Holder| {
+                let micros = row.try_get(&*format!("{}_us", holder.as_str()))?;
+                Ok(Held { holder, micros })
+            };
+            Holder::ALL.into_iter().map(held).collect::<Result<Vec<_>, Error>>()
+        })
+        .await?;
+    Ok(found.into_iter().flat_map(|(group, held)| held.into_iter().map(move |h| (group.clone(), h))).collect())
 }
 
 /// What is in hand in one state.
@@ -285,32 +219,27 @@ pub struct InHand {
 }
 
 /// All that is in life, whenever it was submitted.
-pub async fn in_hand(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, InHand)>, Error> {
-    let rows = query(cut_by!(
-        "r.state, count(*) as n, count(*) filter (where r.overdue) as overdue, count(*) filter (where r.late) as late,
-         min(r.submitted_at) as oldest,
-         percentile_cont(0.5) within group (order by extract(epoch from report_as_of() - r.submitted_at)::float8) as age",
-        "(select * from report_in_hand where $1::text is null or province = $1 offset 0) r",
-        "r.province",
-        "r.state",
-        "r.state, "
-    ))
-    .bind(of.province.as_deref())
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let in_hand = InHand {
-                state: row.try_get("state")?,
-                count: row.try_get("n")?,
-                overdue: row.try_get("overdue")?,
-                late: row.try_get("late")?,
-                oldest: row.try_get::<At, _>("oldest")?.0,
-                median_age_s: row.try_get("age")?,
-            };
-            Ok((group(row)?, in_hand))
+pub async fn in_hand(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<Vec<(Group, InHand)>, Error> {
+    Question {
+        select: "r.state, count(*) as n, count(*) filter (where r.overdue) as overdue,
+             count(*) filter (where r.late) as late, min(r.submitted_at) as oldest,
+             percentile_cont(0.5) within group
+                 (order by extract(epoch from report_as_of() - r.submitted_at)::float8) as age",
+        from: "(select * from report_in_hand where $1::text is null or province = $1 offset 0) r",
+        province: "r.province",
+        divided: Some("r.state"),
+    }
+    .ask(conn, of, cuts, |row| {
+        Ok(InHand {
+            state: row.try_get("state")?,
+            count: row.try_get("n")?,
+            overdue: row.try_get("overdue")?,
+            late: row.try_get("late")?,
+            oldest: row.try_get::<At, _>("oldest")?.0,
+            median_age_s: row.try_get("age")?,
         })
-        .collect()
+    })
+    .await
 }
 
 /// What is late for one reason.
@@ -325,27 +254,21 @@ pub struct LateFor {
 }
 
 /// Why what is late is late, whenever it was submitted.
-pub async fn late_for(conn: &mut PgConnection, of: &Of) -> Result<Vec<(Group, LateFor)>, Error> {
-    let rows = query(cut_by!(
-        "r.why, count(*) as n, min(r.submitted_at) as oldest",
-        "(select * from report_in_hand where late and ($1::text is null or province = $1) offset 0) r",
-        "r.province",
-        "r.why",
-        "r.why, "
-    ))
-    .bind(of.province.as_deref())
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| {
-            let late = LateFor {
-                why: why_of(row.try_get("why")?)?,
-                count: row.try_get("n")?,
-                oldest: row.try_get::<At, _>("oldest")?.0,
-            };
-            Ok((group(row)?, late))
+pub async fn late_for(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<Vec<(Group, LateFor)>, Error> {
+    Question {
+        select: "r.why, count(*) as n, min(r.submitted_at) as oldest",
+        from: "(select * from report_in_hand where late and ($1::text is null or province = $1) offset 0) r",
+        province: "r.province",
+        divided: Some("r.why"),
+    }
+    .ask(conn, of, cuts, |row| {
+        Ok(LateFor {
+            why: why_of(row.try_get("why")?)?,
+            count: row.try_get("n")?,
+            oldest: row.try_get::<At, _>("oldest")?.0,
         })
-        .collect()
+    })
+    .await
 }
 
 /// Commands refused with one code.

@@ -1,0 +1,214 @@
+//! What of a lane may leave now. A lane knows what waits: it reads of the store what is new, and whole what it
+//! has chosen.
+//!
+//! Only where very much waits for home offices does it not know all of it, and goes from office to office along the
+//! index each time.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_store::outbox::{self, Batch, Place, Waiting};
+use xacminh_store::{Error, PgConnection, delivery};
+use xacminh_trust::key::KeyRing;
+
+use crate::leaving::Leaving;
+use crate::rooms::Rooms;
+use crate::trail::Trail;
+use crate::waiting::{Letters, Work};
+
+/// How many letters, and how much work, leave together.
+const BATCH: usize = 500;
+/// How much that is new is read at once.
+const PIECE: i64 = 1_000;
+/// Of how many letters that wait a lane knows before it reads of others.
+const MOST_LETTERS: usize = 5_000;
+/// The same of work; where more waits it goes from office to office, for so long before it looks whether that
+/// still is so.
+const MOST_WORK: usize = 10_000;
+const MANY_FOR: Duration = Duration::from_secs(10);
+/// How long a letter waits that cannot leave: no inbox, or no key to open it.
+const ASIDE: Duration = Duration::from_secs(30);
+
+/// What a lane knows of its shards, for as long as it holds them. What is under way is known too, until it is
+/// marked: it may come back.
+#[derive(Default)]
+pub(crate) struct Looking {
+    letters: Letters,
+    letters_trail: Trail,
+    work: Work,
+    work_trail: Trail,
+    /// Until when there is too much work to know it.
+    many_until: Option<Instant>,
+    aside: HashMap<Place, Instant>,
+    rooms: Rooms,
+}
+
+/// What may leave, and whether there is more of it.
+pub(crate) struct Found {
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) more: bool,
+}
+
+impl Looking {
+    /// Shards that were just taken over.
+    pub(crate) async fn take_over(
+        &mut self,
+        conn: &mut PgConnection,
+        shards: &[i16],
+        leaving: &Leaving,
+    ) -> Result<(), Error> {
+        if shards.is_empty() {
+            return Ok(());
+        }
+        self.letters_trail.begin_anew();
+        self.work_trail.begin_anew();
+        self.rooms.take_over(conn, shards, &work_of(leaving)).await
+    }
+
+    /// What may leave now: work before letters, so that a request never comes after what is said about it.
+    pub(crate) async fn look(
+        &mut self,
+        conn: &mut PgConnection,
+        keys: &KeyRing,
+        shards: &[i16],
+        leaving: &Leaving,
+    ) -> Result<Found, Error> {
+        self.aside.retain(|_, until| *until > Instant::now());
+        let busy: HashSet<OfficeId> = leaving.busy().collect();
+        let work = self.choose_work(conn, shards, leaving, &busy).await?;
+        let letters = self.choose_letters(conn, shards, leaving, &busy).await?;
+        let more =
+            work.len() >= BATCH || letters.len() >= BATCH || self.work_trail.is_cut() || self.letters_trail.is_cut();
+
+        let found = delivery::open(conn, keys, &work).await?;
+        for gone in missing(&found, work.iter().map(|request| Place::Delivery(*request))) {
+            self.gone(gone);
+        }
+        let mut waiting = self.unsealed(found);
+        let found = outbox::open(conn, keys, &letters).await?;
+        for gone in missing(&found, letters.iter().map(|place| Place::Outbox(*place))) {
+            self.gone(gone);
+        }
+        waiting.extend(self.unsealed(found));
+        for waiting in waiting.iter().filter(|w| matches!(w.place, Place::Delivery(_))) {
+            self.rooms.taken(waiting.letter.office);
+        }
+        Ok(Found { waiting, more })
+    }
+
+    /// It left, or is there no more.
+    pub(crate) fn gone(&mut self, place: Place) {
+        match place {
+            Place::Outbox(place) => self.letters.gone(place),
+            Place::Delivery(request) => self.work.gone(request),
+        }
+    }
+
+    /// It did not leave, and waits as before.
+    pub(crate) fn not_sent(&mut self, waiting: &Waiting) {
+        if matches!(waiting.place, Place::Delivery(_)) {
+            self.rooms.not_sent(waiting.letter.office);
+        }
+    }
+
+    /// An office without an inbox: its work and this letter wait for a while.
+    pub(crate) fn put_aside(&mut self, waiting: &Waiting) {
+        let until = Instant::now() + ASIDE;
+        match waiting.place {
+            Place::Delivery(_) => self.rooms.shut(waiting.letter.office, until),
+            Place::Outbox(_) => _ = self.aside.insert(waiting.place, until),
+        }
+    }
+
+    async fn choose_letters(
+        &mut self,
+        conn: &mut PgConnection,
+        shards: &[i16],
+        leaving: &Leaving,
+        busy: &HashSet<OfficeId>,
+    ) -> Result<Vec<i64>, Error> {
+        if self.letters.len() < MOST_LETTERS {
+            let after = self.letters_trail.after(Instant::now());
+            let (sight, arrived) = outbox::arrived(conn, shards, after, PIECE).await?;
+            let last = arrived.last().map(|(place, _)| *place);
+            self.letters_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
+            for (place, office) in arrived {
+                self.letters.add(place, office);
+            }
+        }
+        let mut except: HashSet<i64> = leaving.letters().collect();
+        except.extend(self.aside.keys().filter_map(|place| match place {
+            Place::Outbox(place) => Some(*place),
+            Place::Delivery(_) => None,
+        }));
+        Ok(self.letters.choose(busy, &except, BATCH))
+    }
+
+    async fn choose_work(
+        &mut self,
+        conn: &mut PgConnection,
+        shards: &[i16],
+        leaving: &Leaving,
+        busy: &HashSet<OfficeId>,
+    ) -> Result<Vec<RequestId>, Error> {
+        let mut rooms = self.rooms.left(conn, &work_of(leaving)).await?;
+        rooms.extend(busy.iter().map(|office| (*office, 0)));
+        let mut except: HashSet<RequestId> = leaving.work().map(|(request, _)| request).collect();
+        except.extend(self.aside.keys().filter_map(|place| match place {
+            Place::Delivery(request) => Some(*request),
+            Place::Outbox(_) => None,
+        }));
+        if self.many_until.is_none_or(|until| until <= Instant::now()) {
+            if self.many_until.take().is_some() {
+                self.work_trail.begin_anew();
+            }
+            let after = self.work_trail.after(Instant::now());
+            let (sight, arrived) = delivery::arrived(conn, shards, after, PIECE).await?;
+            let last = arrived.last().map(|(arrival, ..)| *arrival);
+            self.work_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
+            for (_, order, office) in arrived {
+                self.work.add(order, office);
+            }
+            if self.work.len() <= MOST_WORK {
+                return Ok(self.work.choose(&rooms, &except, BATCH));
+            }
+            self.work = Work::default();
+            self.work_trail.begin_anew();
+            self.many_until = Some(Instant::now() + MANY_FOR);
+        }
+        delivery::choose(conn, shards, &rooms, &except, BATCH).await
+    }
+
+    /// What could be opened; the rest waits for a key.
+    fn unsealed(&mut self, batch: Batch) -> Vec<Waiting> {
+        if !batch.sealed_shut.is_empty() {
+            tracing::error!(
+                letters = batch.sealed_shut.len(),
+                "letters cannot be opened with the keys at hand; they wait"
+            );
+            self.aside.extend(batch.sealed_shut.into_iter().map(|place| (place, Instant::now() + ASIDE)));
+        }
+        batch.waiting
+    }
+}
+
+fn is_cut(read: usize) -> bool {
+    i64::try_from(read).is_ok_and(|read| read >= PIECE)
+}
+
+/// What was chosen and is not there.
+fn missing(found: &Batch, chosen: impl Iterator<Item = Place>) -> Vec<Place> {
+    let there: HashSet<Place> =
+        found.waiting.iter().map(|w| w.place).chain(found.sealed_shut.iter().copied()).collect();
+    chosen.filter(|place| !there.contains(place)).collect()
+}
+
+/// How much work is under way for each office.
+fn work_of(leaving: &Leaving) -> HashMap<OfficeId, i32> {
+    let mut work = HashMap::new();
+    for (_, office) in leaving.work() {
+        *work.entry(office).or_default() += 1;
+    }
+    work
+}
