@@ -20,8 +20,9 @@ use crate::within::within;
 
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
-/// So many times as long as a look took nothing is looked at: a million in life take half a second to count.
-const RESTS: u32 = 20;
+/// So many times as long as a look took nothing is looked at: a million in life take half a second to count, ten
+/// million shall not take all of a core.
+const RESTS: u32 = 10;
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -31,17 +32,21 @@ pub async fn run(core: Core, bus: Bus, offices: Arc<OfficePage>, every: Duration
     while !stop.is_cancelled() {
         let began = Instant::now();
         let (measured, ()) = tokio::join!(within(measure(&core, &offices)), look_at_queues(&core, &queues));
-        match measured {
-            Ok(()) => core.metrics.measurings.inc(),
+        let rest = match measured {
+            Ok(()) => {
+                core.metrics.measurings.inc();
+                every.max(RESTS * began.elapsed())
+            }
             Err(error) => {
                 offices.untell();
                 tracing::warn!(%error, "the gauges stand still; again later");
+                every
             }
-        }
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             // From the end of a look, so that the store rests however long looks take.
-            () = tokio::time::sleep(every.max(RESTS * began.elapsed())) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }

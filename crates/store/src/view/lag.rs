@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Row, query};
+use sqlx::{Connection, Row, query};
 use xacminh_domain::Timestamp;
 
 use crate::error::Error;
@@ -30,8 +30,11 @@ pub struct InLife {
     pub lookup_pending: i64,
 }
 
-/// All that is in life at `now`: one walk through it, however many figures are made of it.
+/// All that is in life at `now`: one walk through it, however many figures are made of it, and by one process of
+/// PostgreSQL, since people wait for others.
 pub async fn in_life(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InLife>, Error> {
+    let mut tx = conn.begin().await?;
+    query("set local max_parallel_workers_per_gather = 0").execute(&mut *tx).await?;
     let rows = query(
         "select case when state <> 'answered' then responder end as office,
              case state when 'answered' then requester_province else responder_province end as province, state,
@@ -43,8 +46,9 @@ pub async fn in_life(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InLi
          from timers group by 1, 2, 3, 4",
     )
     .bind(At(now))
-    .fetch_all(conn)
+    .fetch_all(&mut *tx)
     .await?;
+    tx.commit().await?;
     rows.into_iter()
         .map(|row| {
             Ok(InLife {
