@@ -99,10 +99,7 @@ async fn no_index_of_requests_has_a_column_that_changes() -> Result<()> {
              where i.indrelid = 'requests'::regclass order by 1",
         )
         .await?;
-    assert_eq!(
-        indexed,
-        ["case_code", "kind", "request_id", "requester", "responder", "responder_province", "submitted_at"]
-    );
+    assert_eq!(indexed, ["case_code", "kind", "request_id", "requester", "responder", "responder_province"]);
     // None has a predicate either: one over a column that changes would count too.
     let partial = "select count(*) from pg_index where indrelid = 'requests'::regclass and indpred is not null";
     assert_eq!(stage.world.number(partial).await?, 0);
@@ -112,9 +109,11 @@ async fn no_index_of_requests_has_a_column_that_changes() -> Result<()> {
     home.receive(request).await?;
     stage.until_state(request, "delivered").await;
     stage.stop().await?;
-    for counted in ["n_tup_upd", "n_tup_hot_upd"] {
-        let months = "from pg_stat_user_tables where relname ~ '^requests_[0-9]{6}$'";
-        stage.until(&format!("select coalesce(sum({counted}), 0)::bigint {months}"), 2).await;
-    }
+    // One update or two: the mark may have been taken along.
+    let all_hot = "select count(*) from (
+             select sum(n_tup_upd) as updates, sum(n_tup_hot_upd) as hot from pg_stat_user_tables
+             where relname ~ '^requests_[0-9]{6}$') u
+         where updates > 0 and updates = hot";
+    stage.until(all_hot, 1).await;
     stage.close().await
 }

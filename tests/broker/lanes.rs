@@ -1,14 +1,15 @@
 //! A flood in the bulk lane and a single urgent file.
 
 use std::collections::HashSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
-use xacminh_contract::envelope::CommandType;
+use xacminh_contract::envelope::{CommandType, NOTICE};
 use xacminh_domain::id::MessageId;
+use xacminh_store::outbox::{self, Letter};
 
-use crate::desk::{Heard, about, form, withdrawal};
+use crate::desk::{Heard, about, form, message_id, withdrawal};
 use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,5 +107,68 @@ async fn an_office_hears_in_order_however_many_batches_are_on_their_way() -> Res
             Heard::Receipt(..) | Heard::Answer(_) | Heard::Reconciled(_) => {}
         }
     }
+    stage.close().await
+}
+
+/// A relay reads only what is new, by numbers that are given out before what bears them can be seen. A
+/// transaction that took its time must not leave its letter behind what was read meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_comes_to_be_seen_late_leaves_as_soon_as_it_is() -> Result<()> {
+    // Much less than after which all is read whatever was read before.
+    const SOON: Duration = Duration::from_secs(15);
+    let mut stage = Stage::new("late_commit", "2026-11-19T08:00").await?;
+    let offices = stage.grant(1).await?;
+    let core = stage.core().await?;
+    let letter = || Letter {
+        office: offices[0].id,
+        message_id: message_id(stage.clock.now()).uuid(),
+        message_type: NOTICE.to_owned(),
+        request_id: None,
+        mark: None,
+        created_at: stage.clock.now(),
+        traceparent: None,
+        body: b"{}".to_vec(),
+    };
+    let mut slow = stage.store.begin().await?;
+    outbox::put(&mut slow, &core.keys, &[letter()]).await?;
+    for _ in 0..20 {
+        let mut quick = stage.store.begin().await?;
+        outbox::put(&mut quick, &core.keys, &[letter()]).await?;
+        quick.commit().await?;
+        stage.until("select count(*) from outbox", 0).await;
+    }
+    let began = Instant::now();
+    slow.commit().await?;
+    stage.until("select count(*) from outbox", 0).await;
+    assert!(began.elapsed() < SOON, "it waited for {:?}", began.elapsed());
+    stage.close().await
+}
+
+/// A relay knows of some thousands of letters at a time, and an office gets nothing while something is on its way
+/// to it. When all that it knows is for such offices it has to hear that they are free again.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_letters_than_a_relay_knows_of_leave_for_few_offices() -> Result<()> {
+    const LETTERS: usize = 14_000;
+    let mut stage = Stage::new("many_letters", "2026-11-19T08:00").await?;
+    let offices = stage.grant(4).await?;
+    stage.stop().await?;
+    let core = stage.core().await?;
+    let letters: Vec<Letter> = (0..LETTERS)
+        .map(|n| Letter {
+            office: offices[n % offices.len()].id,
+            message_id: message_id(stage.clock.now()).uuid(),
+            message_type: NOTICE.to_owned(),
+            request_id: None,
+            mark: None,
+            created_at: stage.clock.now(),
+            traceparent: None,
+            body: b"{}".to_vec(),
+        })
+        .collect();
+    let mut tx = stage.store.begin().await?;
+    outbox::put(&mut tx, &core.keys, &letters).await?;
+    tx.commit().await?;
+    stage.start().await?;
+    stage.until("select count(*) from outbox", 0).await;
     stage.close().await
 }

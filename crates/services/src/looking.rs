@@ -17,8 +17,8 @@ use crate::rooms::Rooms;
 use crate::trail::Trail;
 use crate::waiting::{Letters, Work};
 
-/// How many letters, and how much work, leave together.
-const BATCH: usize = 500;
+/// How many letters, and how much work, leave together: what is under way is in memory.
+const BATCH: usize = 200;
 /// How much that is new is read at once.
 const PIECE: i64 = 1_000;
 /// Of how many letters that wait a lane knows before it reads of others.
@@ -40,7 +40,11 @@ pub(crate) struct Looking {
     work_trail: Trail,
     /// Until when there is too much work to know it.
     many_until: Option<Instant>,
-    aside: HashMap<Place, Instant>,
+    /// Letters that cannot leave, for whom, and until when: none of those that are known, so that they keep no other
+    /// from being read.
+    aside: HashMap<i64, (OfficeId, Instant)>,
+    /// Work that no key at hand opens, and until when.
+    shut: HashMap<RequestId, Instant>,
     rooms: Rooms,
 }
 
@@ -74,12 +78,12 @@ impl Looking {
         shards: &[i16],
         leaving: &Leaving,
     ) -> Result<Found, Error> {
-        self.aside.retain(|_, until| *until > Instant::now());
+        self.end_waits(Instant::now());
         let busy: HashSet<OfficeId> = leaving.busy().collect();
         let work = self.choose_work(conn, shards, leaving, &busy).await?;
         let letters = self.choose_letters(conn, shards, leaving, &busy).await?;
-        let more =
-            work.len() >= BATCH || letters.len() >= BATCH || self.work_trail.is_cut() || self.letters_trail.is_cut();
+        let reads_on = self.work_trail.is_cut() || self.letters_trail.is_cut() && self.letters.len() < MOST_LETTERS;
+        let more = reads_on || work.len() >= BATCH || letters.len() >= BATCH;
 
         let found = delivery::open(conn, keys, &work).await?;
         for gone in missing(&found, work.iter().map(|request| Place::Delivery(*request))) {
@@ -114,10 +118,21 @@ impl Looking {
 
     /// An office without an inbox: its work and this letter wait for a while.
     pub(crate) fn put_aside(&mut self, waiting: &Waiting) {
-        let until = Instant::now() + ASIDE;
         match waiting.place {
-            Place::Delivery(_) => self.rooms.shut(waiting.letter.office, until),
-            Place::Outbox(_) => _ = self.aside.insert(waiting.place, until),
+            Place::Delivery(_) => self.rooms.shut(waiting.letter.office, Instant::now() + ASIDE),
+            Place::Outbox(place) => self.put_letter_aside(place, waiting.letter.office),
+        }
+    }
+
+    fn put_letter_aside(&mut self, place: i64, office: OfficeId) {
+        self.letters.gone(place);
+        self.aside.insert(place, (office, Instant::now() + ASIDE));
+    }
+
+    fn end_waits(&mut self, now: Instant) {
+        self.shut.retain(|_, until| *until > now);
+        for (place, (office, _)) in self.aside.extract_if(|_, (_, until)| *until <= now) {
+            self.letters.add(place, office);
         }
     }
 
@@ -133,16 +148,11 @@ impl Looking {
             let (sight, arrived) = outbox::arrived(conn, shards, after, PIECE).await?;
             let last = arrived.last().map(|(place, _)| *place);
             self.letters_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
-            for (place, office) in arrived {
+            for (place, office) in arrived.into_iter().filter(|(place, _)| !self.aside.contains_key(place)) {
                 self.letters.add(place, office);
             }
         }
-        let mut except: HashSet<i64> = leaving.letters().collect();
-        except.extend(self.aside.keys().filter_map(|place| match place {
-            Place::Outbox(place) => Some(*place),
-            Place::Delivery(_) => None,
-        }));
-        Ok(self.letters.choose(busy, &except, BATCH))
+        Ok(self.letters.choose(busy, &leaving.letters().collect(), BATCH))
     }
 
     async fn choose_work(
@@ -155,10 +165,7 @@ impl Looking {
         let mut rooms = self.rooms.left(conn, &work_of(leaving)).await?;
         rooms.extend(busy.iter().map(|office| (*office, 0)));
         let mut except: HashSet<RequestId> = leaving.work().map(|(request, _)| request).collect();
-        except.extend(self.aside.keys().filter_map(|place| match place {
-            Place::Delivery(request) => Some(*request),
-            Place::Outbox(_) => None,
-        }));
+        except.extend(self.shut.keys());
         if self.many_until.is_none_or(|until| until <= Instant::now()) {
             if self.many_until.take().is_some() {
                 self.work_trail.begin_anew();
@@ -187,7 +194,16 @@ impl Looking {
                 letters = batch.sealed_shut.len(),
                 "letters cannot be opened with the keys at hand; they wait"
             );
-            self.aside.extend(batch.sealed_shut.into_iter().map(|place| (place, Instant::now() + ASIDE)));
+        }
+        for place in batch.sealed_shut {
+            match place {
+                Place::Delivery(request) => _ = self.shut.insert(request, Instant::now() + ASIDE),
+                Place::Outbox(place) => {
+                    if let Some(office) = self.letters.office(place) {
+                        self.put_letter_aside(place, office);
+                    }
+                }
+            }
         }
         batch.waiting
     }

@@ -150,4 +150,29 @@ mod tests {
         assert!(series + other < 20_000, "{series} and {other}");
         assert!(text.contains("xacminh_office_requests_oldest_age_seconds{office=\"vp000000\",province=\"00\"} 90\n"));
     }
+
+    #[tokio::test]
+    async fn what_measuring_counted_is_told_without_asking_the_store_and_ages_go_on() {
+        let clock = Clock::System;
+        // Nobody listens there.
+        let store = Store::connect("postgres://nobody@127.0.0.1:1/none", 1).unwrap();
+        let page = OfficePage::new(store, clock.clone(), Duration::ZERO);
+        page.tell(vec![InHand {
+            office: "vpa2b3c4".to_owned(),
+            province: "01".to_owned(),
+            open: 3,
+            overdue: 1,
+            oldest: clock.now() - jiff::SignedDuration::from_hours(2),
+            in_flight: 2,
+        }]);
+        let text = page.text().await.unwrap();
+        let labels = "{office=\"vpa2b3c4\",province=\"01\"}";
+        assert!(text.contains(&format!("xacminh_office_requests_open{labels} 3\n")), "{text}");
+        let age = text.lines().find_map(|line| {
+            line.strip_prefix(&format!("xacminh_office_requests_oldest_age_seconds{labels} "))?.parse::<i64>().ok()
+        });
+        assert!(age.is_some_and(|age| age >= 7_200), "{text}");
+        page.untell();
+        assert!(page.as_told(clock.now()).is_none());
+    }
 }

@@ -204,7 +204,12 @@ impl<'a> Lane<'a> {
         self.passed_over = leaving.busy().next().is_some();
         self.looked_at = Instant::now();
         self.rung = more;
-        self.look_from = if self.rung { self.looked_at } else { self.looked_at + REST.max(2 * began.elapsed()) };
+        // A look that found nothing to send is never followed by another at once: what comes back has to be heard.
+        self.look_from = if self.rung && !waiting.is_empty() {
+            self.looked_at
+        } else {
+            self.looked_at + REST.max(2 * began.elapsed())
+        };
         if !waiting.is_empty() {
             let outgoing = waiting.iter_mut().map(|w| letter(&self.epoch, w)).collect();
             leaving.publish(waiting, outgoing);

@@ -15,8 +15,10 @@ use xacminh_store::delivery::{self, CAP};
 use xacminh_store::outbox;
 use xacminh_store::{Error, PgConnection};
 
-/// How often a full office is counted again, at most.
+/// How often a full office is counted again, at most, and after how many times as long as counting took: many may be
+/// full because their systems say nothing.
 const COUNT_AGAIN: Duration = Duration::from_millis(200);
+const COUNT_RESTS: u32 = 50;
 
 /// Of the offices of a lane's shards.
 #[derive(Default)]
@@ -25,7 +27,8 @@ pub(crate) struct Rooms {
     in_flight: HashMap<OfficeId, i32>,
     /// Offices whose letters cannot leave for now, and until when.
     shut: HashMap<OfficeId, Instant>,
-    counted: Option<Instant>,
+    /// Before that full offices are not counted again.
+    count_from: Option<Instant>,
 }
 
 impl Rooms {
@@ -73,7 +76,8 @@ impl Rooms {
         self.shut.retain(|_, until| *until > Instant::now());
         let full: Vec<OfficeId> =
             self.in_flight.iter().filter(|(_, n)| **n >= CAP).map(|(office, _)| *office).collect();
-        if !full.is_empty() && self.counted.is_none_or(|at| at.elapsed() > COUNT_AGAIN) {
+        let began = Instant::now();
+        if !full.is_empty() && self.count_from.is_none_or(|from| began >= from) {
             let counted: HashMap<OfficeId, i32> = delivery::in_flight(conn, &full).await?.into_iter().collect();
             for office in full {
                 let n = counted.get(&office).copied().unwrap_or(0) + under_way.get(&office).copied().unwrap_or(0);
@@ -83,7 +87,7 @@ impl Rooms {
                     self.in_flight.remove(&office)
                 };
             }
-            self.counted = Some(Instant::now());
+            self.count_from = Some(Instant::now() + COUNT_AGAIN.max(COUNT_RESTS * began.elapsed()));
         }
         let mut left: HashMap<OfficeId, i32> = self.in_flight.iter().map(|(o, n)| (*o, (CAP - n).max(0))).collect();
         left.extend(self.shut.keys().map(|office| (*office, 0)));

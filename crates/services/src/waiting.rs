@@ -20,6 +20,11 @@ impl Letters {
         self.0.remove(&place);
     }
 
+    /// For whom one is that waits.
+    pub(crate) fn office(&self, place: i64) -> Option<OfficeId> {
+        self.0.get(&place).copied()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
