@@ -20,8 +20,8 @@ use crate::within::within;
 
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
-/// So many times as long as a look took nothing is looked at: a million in life take half a second to count, ten
-/// million shall not take all of a core.
+/// So many times as long as a look took nothing is looked at, though never longer than twice what is set: a million in
+/// life take half a second to count.
 const RESTS: u32 = 10;
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub async fn run(core: Core, bus: Bus, offices: Arc<OfficePage>, every: Duration
         let rest = match measured {
             Ok(()) => {
                 core.metrics.measurings.inc();
-                every.max(RESTS * began.elapsed())
+                (RESTS * began.elapsed()).clamp(every, 2 * every)
             }
             Err(error) => {
                 offices.untell();
