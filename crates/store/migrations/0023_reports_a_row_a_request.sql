@@ -20,55 +20,28 @@ language sql immutable parallel safe as $$
     select nullif(greatest(coalesce(until_us - from_us, 9223372036854775807), 0), 9223372036854775807) / 60000000
 $$;
 
--- The nation's working days in one row, in microseconds: an instant finds its day by counting, where a join looked for
--- seven of them in each request. The offset takes nothing away; it has the row made once.
-create view report_day_sums as
-select d.first,
-    (select array_agg((extract(epoch from b) * 1000000)::bigint order by n)
-        from unnest(d.begins) with ordinality as s (b, n)) as begins_us,
-    (select array_agg((extract(epoch from e) * 1000000)::bigint order by n)
-        from unnest(d.ends) with ordinality as s (e, n)) as ends_us,
-    d.worked_us, d.before_us
-from (
-    select min(on_date) as first, min(begins) as begins, min(ends) as ends,
-        array_agg(worked_us order by on_date) as worked_us, array_agg(before_us order by on_date) as before_us
-    from report_days
-) d
-offset 0;
-
--- The time of the day in Vietnam, in microseconds since midnight.
-create function report_time_us(at timestamptz) returns bigint language sql immutable parallel safe as $$
-    select ((date_part('epoch', at) + 25200) * 1000000)::bigint % 86400000000
-$$;
-
--- Office hours that had passed by an instant since the first of those days, in microseconds: `report_passed` without
--- intervals and numerics. A day has at most four spans of office hours; those that there are not count nothing.
-create function report_worked(
-    first date, begins_us bigint[], ends_us bigint[], worked_us bigint[], before_us bigint[], at timestamptz
-) returns bigint language sql immutable parallel safe as $$
-    select before_us[report_day(at) - first + 1] + least(worked_us[report_day(at) - first + 1],
-        greatest(least(report_time_us(at), ends_us[1]) - begins_us[1], 0)
-        + greatest(least(report_time_us(at), ends_us[2]) - begins_us[2], 0)
-        + greatest(least(report_time_us(at), ends_us[3]) - begins_us[3], 0)
-        + greatest(least(report_time_us(at), ends_us[4]) - begins_us[4], 0))
-$$;
-
 -- The segments of a request: `report_segments_worked` in columns.
 create view report_ways as
-with worked as (
+with days as materialized (
+    select on_date, begins, ends, worked_us, before_us from report_days
+), worked as (
     select r.request_id, r.submitted_on, r.responder_province, r.unit_type, r.purpose, r.kind,
-        t.received_at, r.submitted_at, r.sent_at, r.delivered_at, r.opened_at, r.answered_at, r.read_at,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, t.received_at) as received_us,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, r.submitted_at) as submitted_us,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, r.sent_at) as sent_us,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, r.delivered_at) as delivered_us,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, r.opened_at) as opened_us,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, r.answered_at) as answered_us,
-        report_worked(d.first, d.begins_us, d.ends_us, d.worked_us, d.before_us, r.read_at) as read_us
+        r.received_at, r.submitted_at, r.sent_at, r.delivered_at, r.opened_at, r.answered_at, r.read_at,
+        d1.before_us + report_passed(d1.begins, d1.ends, d1.worked_us, r.received_at) as received_us,
+        d2.before_us + report_passed(d2.begins, d2.ends, d2.worked_us, r.submitted_at) as submitted_us,
+        d3.before_us + report_passed(d3.begins, d3.ends, d3.worked_us, r.sent_at) as sent_us,
+        d4.before_us + report_passed(d4.begins, d4.ends, d4.worked_us, r.delivered_at) as delivered_us,
+        d5.before_us + report_passed(d5.begins, d5.ends, d5.worked_us, r.opened_at) as opened_us,
+        d6.before_us + report_passed(d6.begins, d6.ends, d6.worked_us, r.answered_at) as answered_us,
+        d7.before_us + report_passed(d7.begins, d7.ends, d7.worked_us, r.read_at) as read_us
     from report_requests r
-    cross join report_day_sums d
-    -- It may have to be looked for in the ledger: once, not wherever it is used.
-    cross join lateral (select r.received_at offset 0) t
+    left join days d1 on d1.on_date = report_day(r.received_at)
+    left join days d2 on d2.on_date = report_day(r.submitted_at)
+    left join days d3 on d3.on_date = report_day(r.sent_at)
+    left join days d4 on d4.on_date = report_day(r.delivered_at)
+    left join days d5 on d5.on_date = report_day(r.opened_at)
+    left join days d6 on d6.on_date = report_day(r.answered_at)
+    left join days d7 on d7.on_date = report_day(r.read_at)
 )
 select request_id, submitted_on, responder_province, unit_type, purpose, kind,
     report_seconds(received_at, submitted_at) as ask_seconds,
