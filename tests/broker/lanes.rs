@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use jiff::Timestamp;
 use serde_json::json;
 use xacminh_contract::envelope::{CommandType, NOTICE};
-use xacminh_domain::id::MessageId;
+use xacminh_domain::id::{MessageId, OfficeId};
 use xacminh_store::outbox::{self, Letter};
 
 use crate::desk::{Heard, about, form, message_id, withdrawal};
@@ -110,6 +111,19 @@ async fn an_office_hears_in_order_however_many_batches_are_on_their_way() -> Res
     stage.close().await
 }
 
+fn letter(office: OfficeId, now: Timestamp) -> Letter {
+    Letter {
+        office,
+        message_id: message_id(now).uuid(),
+        message_type: NOTICE.to_owned(),
+        request_id: None,
+        mark: None,
+        created_at: now,
+        traceparent: None,
+        body: b"{}".to_vec(),
+    }
+}
+
 /// A relay reads only what is new, by numbers that are given out before what bears them can be seen. A
 /// transaction that took its time must not leave its letter behind what was read meanwhile.
 #[tokio::test(flavor = "multi_thread")]
@@ -119,16 +133,7 @@ async fn a_letter_that_comes_to_be_seen_late_leaves_as_soon_as_it_is() -> Result
     let mut stage = Stage::new("late_commit", "2026-11-19T08:00").await?;
     let offices = stage.grant(1).await?;
     let core = stage.core().await?;
-    let letter = || Letter {
-        office: offices[0].id,
-        message_id: message_id(stage.clock.now()).uuid(),
-        message_type: NOTICE.to_owned(),
-        request_id: None,
-        mark: None,
-        created_at: stage.clock.now(),
-        traceparent: None,
-        body: b"{}".to_vec(),
-    };
+    let letter = || letter(offices[0].id, stage.clock.now());
     let mut slow = stage.store.begin().await?;
     outbox::put(&mut slow, &core.keys, &[letter()]).await?;
     for _ in 0..20 {
@@ -153,18 +158,7 @@ async fn more_letters_than_a_relay_knows_of_leave_for_few_offices() -> Result<()
     let offices = stage.grant(4).await?;
     stage.stop().await?;
     let core = stage.core().await?;
-    let letters: Vec<Letter> = (0..LETTERS)
-        .map(|n| Letter {
-            office: offices[n % offices.len()].id,
-            message_id: message_id(stage.clock.now()).uuid(),
-            message_type: NOTICE.to_owned(),
-            request_id: None,
-            mark: None,
-            created_at: stage.clock.now(),
-            traceparent: None,
-            body: b"{}".to_vec(),
-        })
-        .collect();
+    let letters: Vec<Letter> = (0..LETTERS).map(|n| letter(offices[n % offices.len()].id, stage.clock.now())).collect();
     let mut tx = stage.store.begin().await?;
     outbox::put(&mut tx, &core.keys, &letters).await?;
     tx.commit().await?;

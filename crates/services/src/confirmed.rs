@@ -92,6 +92,8 @@ pub(crate) fn write(chained: &mut Chained, mark: Mark, at: Timestamp) -> Option<
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
+    use xacminh_contract::envelope::REQUEST_DELIVER;
+    use xacminh_domain::id::MessageId;
     use xacminh_domain::request::{Lane, Lookup, Opening, Purpose, RequestKind};
 
     use super::*;
@@ -118,7 +120,7 @@ mod tests {
             questions: vec![],
             person_digest: [7; 32],
         };
-        let id = RequestId::of(xacminh_domain::id::MessageId::new(new_id(now)).unwrap());
+        let id = RequestId::of(MessageId::new(new_id(now)).unwrap());
         let event = Event::Submitted { opening, file_due: None };
         Chained::begin(id, now, &event, Cause::default()).unwrap().0
     }
@@ -127,7 +129,7 @@ mod tests {
         Letter {
             office: chained.request.opening.responder,
             message_id: Uuid::from_u128(1),
-            message_type: "xacminh.request.deliver.v1".to_owned(),
+            message_type: REQUEST_DELIVER.to_owned(),
             request_id: Some(chained.request.id),
             mark,
             created_at: chained.request.at.submitted,

@@ -180,12 +180,12 @@ impl Leaving {
     }
 
     /// It is marked; gives what is under way no more.
-    pub(crate) fn marked(&mut self) -> impl Iterator<Item = Place> {
+    pub(crate) fn marked(&mut self) -> Vec<Place> {
         let marked: Vec<Place> = mem::take(&mut self.marking).iter().map(|left| left.place).collect();
         for place in &marked {
             self.places.remove(place);
         }
-        marked.into_iter()
+        marked
     }
 
     /// Who sends; all of them share a connection.

@@ -88,18 +88,12 @@ impl Looking {
         let more = reads_on || work.len() >= BATCH || letters.len() >= BATCH;
 
         let found = delivery::open(conn, keys, &work).await?;
-        for gone in missing(&found, work.iter().map(|request| Place::Delivery(*request))) {
-            self.gone(gone);
-        }
-        let mut waiting = self.unsealed(found);
-        let found = outbox::open(conn, keys, &letters).await?;
-        for gone in missing(&found, letters.iter().map(|place| Place::Outbox(*place))) {
-            self.gone(gone);
-        }
-        waiting.extend(self.unsealed(found));
-        for waiting in waiting.iter().filter(|w| matches!(w.place, Place::Delivery(_))) {
+        let mut waiting = self.opened(found, work.into_iter().map(Place::Delivery));
+        for waiting in &waiting {
             self.rooms.taken(waiting.letter.office);
         }
+        let found = outbox::open(conn, keys, &letters).await?;
+        waiting.extend(self.opened(found, letters.into_iter().map(Place::Outbox)));
         Ok(Found { waiting, more })
     }
 
@@ -169,9 +163,6 @@ impl Looking {
         let mut except: HashSet<RequestId> = leaving.work().map(|(request, _)| request).collect();
         except.extend(self.shut.keys());
         if self.many_until.is_none_or(|until| until <= Instant::now()) {
-            if self.many_until.take().is_some() {
-                self.work_trail.begin_anew();
-            }
             let after = self.work_trail.after(Instant::now());
             let (sight, arrived) = delivery::arrived(conn, shards, after, PIECE).await?;
             let last = arrived.last().map(|(arrival, ..)| *arrival);
@@ -189,8 +180,13 @@ impl Looking {
         delivery::choose(conn, shards, &rooms, &except, BATCH_OF_MANY).await
     }
 
-    /// What could be opened; the rest waits for a key.
-    fn unsealed(&mut self, batch: Batch) -> Vec<Waiting> {
+    /// What was chosen and could be opened; the rest waits for a key, or is there no more.
+    fn opened(&mut self, batch: Batch, chosen: impl Iterator<Item = Place>) -> Vec<Waiting> {
+        let there: HashSet<Place> =
+            batch.waiting.iter().map(|w| w.place).chain(batch.sealed_shut.iter().copied()).collect();
+        for gone in chosen.filter(|place| !there.contains(place)) {
+            self.gone(gone);
+        }
         if !batch.sealed_shut.is_empty() {
             tracing::error!(
                 letters = batch.sealed_shut.len(),
@@ -213,13 +209,6 @@ impl Looking {
 
 fn is_cut(read: usize) -> bool {
     i64::try_from(read).is_ok_and(|read| read >= PIECE)
-}
-
-/// What was chosen and is not there.
-fn missing(found: &Batch, chosen: impl Iterator<Item = Place>) -> Vec<Place> {
-    let there: HashSet<Place> =
-        found.waiting.iter().map(|w| w.place).chain(found.sealed_shut.iter().copied()).collect();
-    chosen.filter(|place| !there.contains(place)).collect()
 }
 
 /// How much work is under way for each office.

@@ -21,7 +21,7 @@ use xacminh_domain::{Date, Timestamp};
 use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
-use crate::ledger::request_id;
+use crate::ledger::{office, request_id};
 use crate::outbox::{self, Batch, Letter, Mark, Place, Waiting, shard};
 use crate::sight::{Sight, sight};
 use crate::time::{At, On};
@@ -367,8 +367,4 @@ pub async fn send_again(
         outbox::ring(conn).await?;
     }
     Ok(done.rows_affected())
-}
-
-fn office(text: &str) -> Result<OfficeId, Error> {
-    text.parse().map_err(|e| Error::unreadable("an office", e))
 }

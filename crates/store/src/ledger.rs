@@ -316,6 +316,10 @@ pub(crate) fn request_id(id: Uuid) -> Result<RequestId, Error> {
     MessageId::new(id).map(RequestId::of).map_err(|e| Error::unreadable("a request id", e))
 }
 
+pub(crate) fn office(text: &str) -> Result<OfficeId, Error> {
+    text.parse().map_err(|e| Error::unreadable("an office", e))
+}
+
 /// Appends to the broker's own stream (refusals, imports); its chain is locked for the transaction.
 pub async fn append_system(
     tx: &mut PgConnection,

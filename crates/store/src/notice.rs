@@ -9,7 +9,7 @@ use xacminh_domain::request::Event;
 use xacminh_domain::{Date, Timestamp};
 
 use crate::error::Error;
-use crate::ledger::request_id;
+use crate::ledger::{office, request_id};
 use crate::time::{At, On};
 use crate::view::late::why;
 
@@ -187,10 +187,6 @@ pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result
             })
         })
         .collect()
-}
-
-fn office(text: &str) -> Result<OfficeId, Error> {
-    text.parse().map_err(|e| Error::unreadable("an office", e))
 }
 
 fn topic(word: &str) -> Result<Topic, Error> {

@@ -9,7 +9,7 @@ use xacminh_domain::id::{OfficeId, RequestId};
 use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
-use crate::ledger::request_id;
+use crate::ledger::{office, request_id};
 use crate::sight::{Sight, sight};
 use crate::time::At;
 
@@ -158,10 +158,6 @@ pub async fn arrived(
         arrived.push((place, office(row.try_get("office")?)?));
     }
     Ok((sight, arrived))
-}
-
-fn office(text: &str) -> Result<OfficeId, Error> {
-    text.parse().map_err(|e| Error::unreadable("an office", e))
 }
 
 /// These letters whole, oldest first; those that are gone are not among them.

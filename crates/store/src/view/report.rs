@@ -168,7 +168,7 @@ pub async fn segments(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<
             Ok(passed)
         })
         .await?;
-    Ok(found.into_iter().flat_map(|(group, passed)| passed.into_iter().map(move |p| (group.clone(), p))).collect())
+    Ok(one_by_one(found))
 }
 
 /// How long a holder held requests, all added up.
@@ -198,7 +198,12 @@ pub async fn held(conn: &mut PgConnection, of: &Of, cuts: &[Cut]) -> Result<Vec<
             Holder::ALL.into_iter().map(held).collect::<Result<Vec<_>, Error>>()
         })
         .await?;
-    Ok(found.into_iter().flat_map(|(group, held)| held.into_iter().map(move |h| (group.clone(), h))).collect())
+    Ok(one_by_one(found))
+}
+
+/// Each of several figures of a group with that group.
+fn one_by_one<T>(found: Vec<(Group, Vec<T>)>) -> Vec<(Group, T)> {
+    found.into_iter().flat_map(|(group, all)| all.into_iter().map(move |one| (group.clone(), one))).collect()
 }
 
 /// What is in hand in one state.
