@@ -97,8 +97,8 @@ async fn a_holiday_moves_what_is_open_and_nothing_that_is_answered() -> Result<(
 
     stage.set("2026-11-19T09:00");
     stage.import_beside(monday).await?;
-    let affected = recounting::affected(&mut *stage.store.conn().await?, stage.clock.now()).await?;
-    assert!(affected.is_none_or(|requests| requests <= 4), "{affected:?}");
+    let in_reach = recounting::in_reach(&mut *stage.store.conn().await?).await?;
+    assert!(in_reach.is_none_or(|requests| requests <= 4), "{in_reach:?}");
     stage.until(FINISHED, 1).await;
 
     for (id, after) in [
@@ -296,10 +296,10 @@ async fn it_goes_on_where_it_stopped_and_two_copies_count_each_once() -> Result<
     stage.stop().await?;
     stage.import_beside(monday).await?;
     let core = stage.core().await?;
-    assert_eq!(recounting::affected(&mut *stage.store.conn().await?, stage.clock.now()).await?, Some(REQUESTS.into()));
+    assert_eq!(recounting::in_reach(&mut *stage.store.conn().await?).await?, Some(REQUESTS.into()));
 
     // Three batches of seven, and the process is gone.
-    let pace = Pace { batch: 7, settle: Duration::ZERO, every: Duration::from_millis(20) };
+    let pace = Pace { batch: 7, at_once: 1, settle: Duration::ZERO, every: Duration::from_millis(20) };
     let mut walk = Walk::new(pace);
     for _ in 0..3 {
         assert_eq!(walk.step(&core).await?, Step::More);
@@ -313,6 +313,7 @@ async fn it_goes_on_where_it_stopped_and_two_copies_count_each_once() -> Result<
     // Two others take over at once.
     let other = stage.core().await?;
     let stop = CancellationToken::new();
+    let pace = Pace { batch: 4, at_once: 3, ..pace };
     let copies = [core, other].map(|core| tokio::spawn(recounting::run(core, pace, stop.clone())));
     stage.until(FINISHED, 1).await;
     stop.cancel();
@@ -343,7 +344,7 @@ async fn what_somebody_holds_is_waited_for_and_a_clock_on_the_calendar_of_before
     let mut tx = stage.store.begin().await?;
     let hold = ledger::lock(&mut tx, &AtHand::default(), &[RequestId::of(held)], false).await?;
     assert_eq!(hold.len(), 1);
-    let pace = Pace { batch: 10, settle: Duration::from_millis(300), every: Duration::from_millis(20) };
+    let pace = Pace { batch: 10, at_once: 2, settle: Duration::from_millis(300), every: Duration::from_millis(20) };
     let core = stage.core().await?;
     let first = tokio::spawn(async move {
         let mut walk = Walk::new(pace);

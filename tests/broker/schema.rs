@@ -59,11 +59,11 @@ fn stumbles(before: &[String], now: &[String]) -> Vec<String> {
             found.push(format!("{table}.{column} is new and needed"));
         }
     }
-    // A demand on a table of before that was not made then. Columns that are unique together are so in
-    // whichever order.
+    // A demand on a table of before that was not made then.
     let is_demand = |line: &&String| line.starts_with("demand ");
-    let made: BTreeSet<String> = before.iter().filter(is_demand).map(|demand| ordered(demand)).collect();
-    for demand in now.iter().filter(is_demand).filter(|demand| !made.contains(&ordered(demand))) {
+    let made: Vec<&String> = before.iter().filter(is_demand).collect();
+    let is_made = |demand: &str| made.iter().any(|made| *made == demand || implies(made, demand));
+    for demand in now.iter().filter(is_demand).filter(|demand| !is_made(demand)) {
         if demand.split(' ').nth(1).is_some_and(|table| tables.contains(table)) {
             found.push(format!("new: {demand}"));
         }
@@ -71,15 +71,25 @@ fn stumbles(before: &[String], now: &[String]) -> Vec<String> {
     found
 }
 
-/// The same demand with the columns of a plain unique index in one order.
-fn ordered(demand: &str) -> String {
-    let Some((head, columns)) = demand.split_once(" unique btree (") else { return demand.to_owned() };
-    let Some(columns) = columns.strip_suffix(')').filter(|columns| !columns.contains('(')) else {
-        return demand.to_owned();
-    };
-    let mut columns: Vec<&str> = columns.split(", ").collect();
-    columns.sort_unstable();
-    format!("{head} unique btree ({})", columns.join(", "))
+/// Of two plain unique indexes: what is unique by some columns is so by more of them, in whichever order.
+fn implies(made: &str, demand: &str) -> bool {
+    let (Some((of, made)), Some((table, demand))) = (unique(made), unique(demand)) else { return false };
+    of == table && made.iter().all(|column| demand.contains(column))
+}
+
+fn unique(demand: &str) -> Option<(&str, Vec<&str>)> {
+    let (table, columns) = demand.split_once(" unique btree (")?;
+    let columns = columns.strip_suffix(')').filter(|columns| !columns.contains('('))?;
+    Some((table, columns.split(", ").collect()))
+}
+
+#[test]
+fn a_key_with_more_columns_demands_nothing_new_and_one_with_fewer_does() {
+    let line = "demand lines unique btree (line_id)";
+    let more = "demand lines unique btree (leave_at, line_id)";
+    assert!(implies(line, more) && implies(line, line) && !implies(more, line));
+    assert!(!implies("demand others unique btree (line_id)", more));
+    assert!(!implies("demand lines unique btree (line_id) WHERE (leave_at IS NULL)", more));
 }
 
 #[tokio::test]

@@ -29,8 +29,8 @@ pub(crate) async fn import(settings: &Settings) -> Result<()> {
     let writing = Progress::through("putting them in force");
     let now = wiring::clock(settings)?.now();
     let done = reference::import(&mut tx, &registry, now).await?;
-    let affected = match done {
-        Imported::CalendarChanged => recounting::affected(&mut tx, now).await?,
+    let in_reach = match done {
+        Imported::CalendarChanged => recounting::in_reach(&mut tx).await?,
         Imported::Replaced | Imported::Unchanged => None,
     };
     tx.commit().await?;
@@ -48,10 +48,10 @@ pub(crate) async fn import(settings: &Settings) -> Result<()> {
         registry.units.len(),
         counts.join(", ")
     ));
-    if let Some(requests) = affected {
+    if let Some(requests) = in_reach {
         show::line(format!(
-            "the working calendar changed: {requests} open requests get other due dates. A running process with the \
-             role escalating counts them anew; `/readyz?verbose` says how far it is"
+            "the working calendar changed: up to {requests} open requests get other due dates. A running process with \
+             the role escalating counts them anew; `/readyz?verbose` says how far it is and how many moved"
         ));
     }
     Ok(())

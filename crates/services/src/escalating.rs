@@ -8,10 +8,10 @@
 //! that nobody confirmed wait: whether their inboxes have a reader cannot be asked, and the time is
 //! not H's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use xacminh_bus::{Bus, InboxProbe};
@@ -41,11 +41,16 @@ use crate::within::within;
 
 /// How many requests are claimed together.
 const CLAIM: usize = 500;
-/// How many such claims are under way at once: while one waits for PostgreSQL, another is worked on. While the
-/// process is busy with commands there is but one: people wait for those, and a rung may be some seconds late.
-const AT_ONCE: usize = 2;
+/// How many such claims are under way at once: while one waits for PostgreSQL, another is worked on.
+const AT_ONCE: usize = 4;
+/// The same while the process is busy with commands: people wait for those, and a rung may be some seconds late.
+const AT_ONCE_BUSY: usize = 2;
+/// For how many claims what is due is asked at once.
+const CLAIMS: usize = 8;
+/// What is due next waits for company, for one of so many parts of the time between looks.
+const COMPANY: u32 = 5;
 
-/// Fires and sends until told to stop. `every` is how long nothing due is waited for.
+/// Fires and sends until told to stop. `every` is how often it looks, at least; it looks when the next is due.
 pub async fn run(core: Core, bus: Bus, every: Duration, stop: CancellationToken) {
     let (told, seen) = watch::channel(Vec::new());
     tokio::join!(
@@ -67,9 +72,9 @@ async fn climb_on(
         let own = seen.borrow().clone();
         let lasts = own.last().is_some_and(|(_, end)| end.is_none());
         let whose = if lasts || !bus.state().borrow().is_connected() { Whose::ClockRuns } else { Whose::All };
-        let claims = if onlooker.sees_busy(&core.bustle) { 1 } else { AT_ONCE };
+        let at_once = if onlooker.sees_busy(&core.bustle) { AT_ONCE_BUSY } else { AT_ONCE };
         let worked = async {
-            match fire(core, &probe, &own, whose, claims).await? {
+            match fire(core, &probe, &own, whose, at_once).await? {
                 Some(worked_on) => Ok(worked_on),
                 // Digests leave when nothing is left to fire, here or in another copy's hands:
                 // else those above would be told of an office's first requests, and then again of
@@ -86,31 +91,43 @@ async fn climb_on(
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, "rungs and digests wait; again later"),
         }
+        let rest =
+            within(until_next(core)).await.ok().flatten().map_or(every, |next| next.clamp(every / COMPANY, every));
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(every) => {}
+            () = tokio::time::sleep(rest) => {}
         }
     }
 }
 
+/// How long it is until something is due; none if something is by now, which waits for what it waits for, or if
+/// nothing ever will be.
+async fn until_next(core: &Core) -> Result<Option<Duration>, Error> {
+    let next = timer::next(&mut *core.store.conn().await?).await?;
+    Ok(next
+        .and_then(|next| Duration::try_from(next.duration_since(core.clock.now())).ok())
+        .filter(|wait| !wait.is_zero()))
+}
+
 /// Fires what is due, for some requests at a time; gives how many were worked on, and none when
-/// nothing was due. `own` are the outages that this process saw itself, `claims` how many are under way at once.
+/// nothing was due. `own` are the outages that this process saw itself.
 async fn fire(
     core: &Core,
     probe: &InboxProbe,
     own: &[Outage],
     whose: Whose,
-    claims: usize,
+    at_once: usize,
 ) -> Result<Option<usize>, Error> {
-    let most = i64::try_from(CLAIM * claims).unwrap_or(i64::MAX);
+    let most = i64::try_from(CLAIM * CLAIMS).unwrap_or(i64::MAX);
     let due = timer::due(&mut *core.store.conn().await?, core.clock.now(), whose, most).await?;
     if due.is_empty() {
         return Ok(None);
     }
     // No two have a request in common, so none waits for the other.
-    let shares = due.chunks(CLAIM).map(|share| fire_share(core, probe, own, share));
+    let shares: Vec<_> = due.chunks(CLAIM).map(|share| fire_share(core, probe, own, share)).collect();
+    let mut under_way = stream::iter(shares).buffer_unordered(at_once);
     let mut worked_on = 0;
-    for done in join_all(shares).await {
+    while let Some(done) = under_way.next().await {
         worked_on += done?;
     }
     Ok(Some(worked_on))
@@ -158,9 +175,10 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
     let readers = look(probe, unheard).await?;
 
     let mut tx = core.store.begin().await?;
-    let claimed = timer::claim(&mut tx, due).await?;
+    // Those are claimed that nobody else holds. Their timers change under this lock alone; if another copy was first,
+    // nothing of them is due any more.
     // Always from the ledger, whatever is at hand: no rung is added to one that is damaged.
-    let mut requests = ledger::lock(&mut tx, &AtHand::default(), &claimed, true).await?;
+    let mut requests = ledger::lock(&mut tx, &AtHand::default(), due, true).await?;
     let (mut rows, mut fired, mut lines, mut timers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut ids: Vec<RequestId> = requests.keys().copied().collect();
     ids.sort_unstable();
@@ -186,8 +204,11 @@ async fn fire_some(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[Reque
     let events: Vec<(RequestId, &Event)> = fired.iter().map(|(id, event)| (*id, event)).collect();
     notice::rungs(&mut tx, now, &events).await?;
     notice::add(&mut tx, &lines).await?;
-    let changed: Vec<_> = requests.values().collect();
+    let begun: HashSet<RequestId> =
+        fired.iter().filter(|(_, event)| !matches!(event, Event::RungFired { .. })).map(|(id, _)| *id).collect();
+    let (changed, climbed): (Vec<_>, Vec<_>) = requests.values().partition(|c| begun.contains(&c.request.id));
     request::update(&mut tx, &changed).await?;
+    request::climbed(&mut tx, &climbed).await?;
     timer::set(&mut tx, &timers).await?;
     AbortPoint::BeforeFired.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;

@@ -1,21 +1,23 @@
 //! What of a lane may leave now. A lane knows what waits: it reads of the store what is new, and whole what it
 //! has chosen.
 //!
-//! Only where very much waits for home offices does it not know all of it, and goes from office to office along the
-//! index each time.
+//! Only of offices for which very much waits does it know nothing, and asks each time what of theirs leaves next: one
+//! that is silent, with a hundred thousand requests waiting, costs the others nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use xacminh_domain::id::{OfficeId, RequestId};
+use xacminh_store::delivery::{self, Order};
 use xacminh_store::outbox::{self, Batch, Place, Waiting};
-use xacminh_store::{Error, PgConnection, delivery};
+use xacminh_store::{Error, PgConnection};
+
 use xacminh_trust::key::KeyRing;
 
 use crate::leaving::Leaving;
 use crate::rooms::Rooms;
 use crate::trail::Trail;
-use crate::waiting::{Letters, Work};
+use crate::waiting::{Letters, Work, room};
 
 /// How many letters, and how much work, leave together: what is under way is in memory.
 const BATCH: usize = 200;
@@ -23,11 +25,8 @@ const BATCH: usize = 200;
 const PIECE: i64 = 1_000;
 /// Of how many letters that wait a lane knows before it reads of others.
 const MOST_LETTERS: usize = 5_000;
-/// The same of work; where more waits it goes from office to office, for so long before it looks whether that
-/// still is so.
-const MOST_WORK: usize = 10_000;
-const MANY_FOR: Duration = Duration::from_secs(10);
-/// How much work leaves together then: choosing it is dear, a third of a second among 400,000 of 700 offices.
+/// How much work leaves together where the store is asked what leaves next: that is dear, a third of a second among
+/// 400,000 of 700 offices.
 const BATCH_OF_MANY: usize = 1_000;
 /// How long a letter waits that cannot leave: no inbox, or no key to open it.
 const ASIDE: Duration = Duration::from_secs(30);
@@ -40,13 +39,11 @@ pub(crate) struct Looking {
     letters_trail: Trail,
     work: Work,
     work_trail: Trail,
-    /// Until when there is too much work to know it.
-    many_until: Option<Instant>,
     /// Letters that cannot leave, for whom, and until when: none of those that are known, so that they keep no other
     /// from being read.
     aside: HashMap<i64, (OfficeId, Instant)>,
-    /// Work that no key at hand opens, and until when.
-    shut: HashMap<RequestId, Instant>,
+    /// Work that no key at hand opens, for whom, and until when.
+    shut: HashMap<RequestId, (OfficeId, Instant)>,
     rooms: Rooms,
 }
 
@@ -126,7 +123,7 @@ impl Looking {
     }
 
     fn end_waits(&mut self, now: Instant) {
-        self.shut.retain(|_, until| *until > now);
+        self.shut.retain(|_, (_, until)| *until > now);
         for (place, (office, _)) in self.aside.extract_if(|_, (_, until)| *until <= now) {
             self.letters.add(place, office);
         }
@@ -160,30 +157,62 @@ impl Looking {
     ) -> Result<Vec<RequestId>, Error> {
         let mut rooms = self.rooms.left(conn, &work_of(leaving)).await?;
         rooms.extend(busy.iter().map(|office| (*office, 0)));
-        let mut except: HashSet<RequestId> = leaving.work().map(|(request, _)| request).collect();
-        except.extend(self.shut.keys());
-        if self.many_until.is_none_or(|until| until <= Instant::now()) {
-            let after = self.work_trail.after(Instant::now());
-            let (sight, arrived) = delivery::arrived(conn, shards, after, PIECE).await?;
-            let last = arrived.last().map(|(arrival, ..)| *arrival);
-            self.work_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
-            for (_, order, office) in arrived {
-                self.work.add(order, office);
-            }
-            if self.work.len() <= MOST_WORK {
-                return Ok(self.work.choose(&rooms, &except, BATCH));
-            }
-            self.work = Work::default();
-            self.work_trail.begin_anew();
-            self.many_until = Some(Instant::now() + MANY_FOR);
+        let mut except: HashMap<RequestId, OfficeId> = leaving.work().collect();
+        except.extend(self.shut.iter().map(|(request, (office, _))| (*request, *office)));
+
+        let after = self.work_trail.after(Instant::now());
+        let (sight, arrived) = delivery::arrived(conn, shards, after, PIECE, self.work.deep()).await?;
+        let last = arrived.last().map(|(arrival, ..)| *arrival);
+        self.work_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
+        for (_, order, office) in arrived {
+            self.work.add(order, office);
         }
-        delivery::choose(conn, shards, &rooms, &except, BATCH_OF_MANY).await
+        let others = self.first_of_the_deep(conn, &rooms, &except).await?;
+        let limit = if others.is_empty() { BATCH } else { BATCH_OF_MANY };
+        Ok(self.work.choose(&others, &rooms, &except, limit))
+    }
+
+    /// What leaves next of offices of whose work nothing is known. Asked after what is new was read: so what the trail
+    /// has behind it is seen here, and an office with no more than came out is known again.
+    async fn first_of_the_deep(
+        &mut self,
+        conn: &mut PgConnection,
+        rooms: &HashMap<OfficeId, i32>,
+        except: &HashMap<RequestId, OfficeId>,
+    ) -> Result<Vec<(Order, OfficeId)>, Error> {
+        let mut passed_over: HashMap<OfficeId, i32> = HashMap::new();
+        for office in except.values() {
+            *passed_over.entry(*office).or_default() += 1;
+        }
+        let most = |office| match room(rooms, office) {
+            room @ 1.. => Some((office, room + passed_over.get(&office).copied().unwrap_or(0))),
+            _ => None,
+        };
+        let offices: Vec<(OfficeId, i32)> = self.work.deep().filter_map(most).collect();
+        let first = delivery::first(conn, &offices, BATCH_OF_MANY + except.len()).await?;
+        if first.len() == BATCH_OF_MANY + except.len() {
+            return Ok(first);
+        }
+        let mut by_office: HashMap<OfficeId, i32> = HashMap::new();
+        for (_, office) in &first {
+            *by_office.entry(*office).or_default() += 1;
+        }
+        for (office, most) in offices {
+            if by_office.get(&office).is_none_or(|n| *n < most) {
+                self.work.known_again(office);
+            }
+        }
+        let (others, known): (Vec<_>, Vec<_>) = first.into_iter().partition(|(_, office)| self.work.is_deep(*office));
+        for (order, office) in known {
+            self.work.add(order, office);
+        }
+        Ok(others)
     }
 
     /// What was chosen and could be opened; the rest waits for a key, or is there no more.
     fn opened(&mut self, batch: Batch, chosen: impl Iterator<Item = Place>) -> Vec<Waiting> {
-        let there: HashSet<Place> =
-            batch.waiting.iter().map(|w| w.place).chain(batch.sealed_shut.iter().copied()).collect();
+        let shut = batch.sealed_shut.iter().map(|(place, _)| *place);
+        let there: HashSet<Place> = batch.waiting.iter().map(|w| w.place).chain(shut).collect();
         for gone in chosen.filter(|place| !there.contains(place)) {
             self.gone(gone);
         }
@@ -193,14 +222,10 @@ impl Looking {
                 "letters cannot be opened with the keys at hand; they wait"
             );
         }
-        for place in batch.sealed_shut {
+        for (place, office) in batch.sealed_shut {
             match place {
-                Place::Delivery(request) => _ = self.shut.insert(request, Instant::now() + ASIDE),
-                Place::Outbox(place) => {
-                    if let Some(office) = self.letters.office(place) {
-                        self.put_letter_aside(place, office);
-                    }
-                }
+                Place::Delivery(request) => _ = self.shut.insert(request, (office, Instant::now() + ASIDE)),
+                Place::Outbox(place) => self.put_letter_aside(place, office),
             }
         }
         batch.waiting

@@ -2,14 +2,15 @@
 //! anew, some thousands at a time, while traffic flows.
 //!
 //! ```text
-//! import notes it ─▶ pass: page ─▶ what moves? ─▶ lock those ─▶ event, row, timer, watermark: one commit ─┐
-//!                           ▲                                                                           │
-//!                           └────────────────────────────── the next page ◀──────────────────────────────┘
+//! import notes it ─▶ pass: pages ─▶ each: what moves? ─▶ lock those ─▶ event, row, timer: one commit ─▶ watermark ─┐
+//!                            ▲                                                                                  │
+//!                            └──────────────────────────── the next pages ◀───────────────────────────────────────┘
 //! ```
 //!
-//! A copy does it at a time: an advisory lock for each transaction. How far it is stands in the same
-//! transaction, so that whoever goes on after a death begins where it stopped. Nothing is skipped: a row that
-//! somebody holds is waited for, in the order of ids as everywhere, and looked at anew if it changed.
+//! A copy does it at a time: an advisory lock, held while some pages are worked on at once. How far it is is written
+//! down behind them, so that whoever goes on after a death looks at those once more, and finds nothing that moves in
+//! what was committed. Nothing is skipped: a row that somebody holds is waited for, in the order of ids as everywhere,
+//! and looked at anew if it changed.
 //!
 //! Other processes learn of an import within ten seconds; until then they may start a clock on the
 //! calendar of before, behind the place that was reached. So the work ends with a pass that began when all
@@ -18,6 +19,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 use xacminh_contract::notice::Topic;
@@ -29,10 +31,10 @@ use xacminh_domain::request::Fired;
 use xacminh_domain::rules::MissingRule;
 use xacminh_domain::{Date, Timestamp};
 use xacminh_store::PgConnection;
-use xacminh_store::in_life::{self, FiredFor, InLife, Line, Page};
+use xacminh_store::in_life::{self, FiredFor, Hold, InLife, Line, Page, Timer};
 use xacminh_store::outage::{self, Outage};
 use xacminh_store::recount::{self, Job};
-use xacminh_store::reference::{self, Reference};
+use xacminh_store::reference::Reference;
 use xacminh_store::timer::{self, Change};
 
 use crate::abort_point::AbortPoint;
@@ -45,13 +47,17 @@ use crate::within::within;
 /// How long after an import every process has looked at what is in force: three looks.
 pub const SETTLE: Duration = LOOK_FOR_REFERENCE.saturating_mul(3);
 /// How many requests share a transaction: traffic waits no longer than one takes.
-pub const BATCH: i64 = 3_000;
+pub const BATCH: usize = 1_000;
+/// How many such transactions are under way at once: while one waits for PostgreSQL, another is decided about.
+pub const AT_ONCE: usize = 6;
 
 /// How the work is paced.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// How many requests are looked at in a transaction.
-    pub batch: i64,
+    pub batch: usize,
+    /// How many such transactions are under way at once.
+    pub at_once: usize,
     /// After which time no process works on the calendar of before.
     pub settle: Duration,
     /// How often to look whether there is something to do.
@@ -61,7 +67,7 @@ pub struct Pace {
 impl Pace {
     /// As in production, with this often a look.
     pub fn every(every: Duration) -> Self {
-        Self { batch: BATCH, settle: SETTLE, every }
+        Self { batch: BATCH, at_once: AT_ONCE, settle: SETTLE, every }
     }
 }
 
@@ -150,17 +156,17 @@ impl Walk {
         if job.reached.is_none() {
             seen.pass = Some(Instant::now());
         }
-        let page = in_life::page(&mut tx, job.reached, self.pace.batch).await?;
-        let (last, is_end) = (page.last, page.last.is_none());
+        let most = i64::try_from(self.pace.batch * self.pace.at_once).unwrap_or(i64::MAX);
+        let timers = in_life::timers(&mut tx, job.reached, most).await?;
+        let (last, is_end) = (timers.last().map(|timer| timer.id), timers.is_empty());
         let now = core.clock.now();
-        let recounted = count(&mut tx, &core.reference(), &seen.days, page, now).await?;
-        recount::reached(&mut tx, job.id, last, is_end, recounted).await?;
+        let pages = (0..).zip(timers.chunks(self.pace.batch));
+        let pages = pages.map(|(share, timers)| count_page(core, &seen.days, (job.id, share), timers, now));
+        let recounted: usize = try_join_all(pages).await?.into_iter().sum();
+        recount::reached(&mut tx, job.id, last, is_end).await?;
         let settled = seen.pass.is_some_and(|began| began.duration_since(seen.since) >= self.pace.settle);
         if is_end && settled {
             recount::finish(&mut tx, &job, now).await?;
-        }
-        if recounted > 0 {
-            AbortPoint::BeforeRecounted.reach();
         }
         tx.commit().await.map_err(xacminh_store::Error::from)?;
         tell(&job, recounted, is_end && settled);
@@ -216,24 +222,48 @@ impl Decided {
     }
 }
 
+/// Counts some requests anew, in a transaction of their own; gives how many got an event. `share` is which of those
+/// pages it is that are under way at once.
+async fn count_page(
+    core: &Core,
+    days: &ChangedDays,
+    (job, share): (i64, i16),
+    timers: &[Timer],
+    now: Timestamp,
+) -> Result<usize, Error> {
+    let mut tx = core.store.begin().await?;
+    let recounted = count(&mut tx, &core.reference(), days, timers, now).await?;
+    if recounted > 0 {
+        recount::counted(&mut tx, job, share, recounted).await?;
+        AbortPoint::BeforeRecounted.reach();
+    }
+    tx.commit().await.map_err(xacminh_store::Error::from)?;
+    Ok(recounted)
+}
+
 /// Counts a page anew and writes what changed; gives how many requests got an event.
 async fn count(
     tx: &mut PgConnection,
     reference: &Reference,
     days: &ChangedDays,
-    page: Page,
+    timers: &[Timer],
     now: Timestamp,
 ) -> Result<usize, Error> {
     let outages = outage::since(tx, now - SignedDuration::from_hours(24 * 31)).await?;
     let ground = Ground { reference, days, outages: &outages, now };
-    // First without a lock: most pages of a province's day hold nothing of that province.
+    // A day of the nation touches nearly all: those are locked as they are read. Of a province's day most pages hold
+    // nothing: first without a lock.
+    let hold = if days.is_everywhere() { Hold::Requests } else { Hold::Nothing };
+    let page = in_life::read(tx, timers, hold).await?;
     let mut decided = ground.decide(tx, page).await?;
     decided.retain(Decided::changes);
-    let read: Vec<&InLife> = decided.iter().map(|d| &d.request).collect();
-    let (same, other) = in_life::lock(tx, &read).await?;
-    decided.retain(|d| same.contains(&d.request.id));
-    decided.extend(ground.decide(tx, other).await?.into_iter().filter(Decided::changes));
-    decided.sort_by_key(|d| d.request.id);
+    if hold == Hold::Nothing {
+        let read: Vec<&InLife> = decided.iter().map(|d| &d.request).collect();
+        let (same, other) = in_life::lock(tx, &read).await?;
+        decided.retain(|d| same.contains(&d.request.id));
+        decided.extend(ground.decide(tx, other).await?.into_iter().filter(Decided::changes));
+        decided.sort_by_key(|d| d.request.id);
+    }
 
     let lines: Vec<Line> = decided.iter().flat_map(|d| d.recounted.undue.iter().flat_map(|p| d.lines(p))).collect();
     let gone = in_life::cancel(tx, &lines).await?;
@@ -248,7 +278,7 @@ async fn count(
         let facts = &d.request.facts;
         // While an outage lasts the wait for a confirm has no instant; its timer is looked at all the same.
         let waits = facts.clock.is_none() && facts.state.is_open() && d.recounted.next_at.is_none();
-        let moved = d.recounted.next_at != facts.next_at && !waits;
+        let moved = (hold == Hold::Requests || d.recounted.next_at != facts.next_at) && !waits;
         let next = moved.then(|| d.recounted.next_at.unwrap_or(timer::NEVER));
         let answer_due_at = d.recounted.reply.as_ref().map(|dues| dues.answer.due_at);
         if next.is_some() || answer_due_at.is_some() {
@@ -307,21 +337,11 @@ impl Ground<'_> {
     }
 }
 
-/// How many requests have other due dates by the calendar in force; none when nothing is to be counted anew.
-/// For whoever imports one: in the transaction of the import nobody has begun yet.
-pub async fn affected(conn: &mut PgConnection, now: Timestamp) -> Result<Option<u64>, Error> {
+/// How many open requests may get other due dates by the calendar in force; none when nothing is to be counted anew.
+/// For whoever imports one: in the transaction of the import nobody has begun yet. Which of them move is known when
+/// they are counted.
+pub async fn in_reach(conn: &mut PgConnection) -> Result<Option<u64>, Error> {
     let Some(job) = recount::newest(conn).await? else { return Ok(None) };
-    let (days, reference) = (recount::days(conn, job).await?, reference::load(conn).await?);
-    let ground = Ground { reference: &reference, days: &days, outages: &[], now };
-    let (mut after, mut count) = (None, 0);
-    loop {
-        let page = in_life::page(conn, after, BATCH).await?;
-        let Some(last) = page.last else { return Ok(Some(count)) };
-        after = Some(last);
-        for request in page.requests.iter().filter(|r| ground.touched(r).is_any()) {
-            // What cannot be counted is told by whoever counts it.
-            let moved = ground.recount(request, &[]).is_ok_and(|r| r.file_due.is_some() || r.reply.is_some());
-            count += u64::from(moved);
-        }
-    }
+    let days = recount::days(conn, job).await?;
+    Ok(Some(recount::in_reach(conn, &days).await?))
 }

@@ -20,11 +20,6 @@ impl Letters {
         self.0.remove(&place);
     }
 
-    /// For whom one is that waits.
-    pub(crate) fn office(&self, place: i64) -> Option<OfficeId> {
-        self.0.get(&place).copied()
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -37,52 +32,106 @@ impl Letters {
     }
 }
 
+/// Of how much work a lane knows at most. If more waits, it forgets that of the offices for which most waits until
+/// it knows half as much; what of theirs leaves next is asked of the store.
+const MOST_WORK: usize = 10_000;
+
 /// Work for home offices, in the order in which it leaves.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
     waiting: BTreeMap<Order, OfficeId>,
     orders: HashMap<RequestId, Order>,
+    by_office: HashMap<OfficeId, usize>,
+    /// Offices of whose work nothing is known, for there is too much of it.
+    deep: HashSet<OfficeId>,
 }
 
 impl Work {
     /// One waits; what was known of it before holds no longer.
     pub(crate) fn add(&mut self, order: Order, office: OfficeId) {
         self.gone(order.request);
-        self.orders.insert(order.request, order);
-        self.waiting.insert(order, office);
+        if !self.deep.contains(&office) {
+            self.orders.insert(order.request, order);
+            self.waiting.insert(order, office);
+            *self.by_office.entry(office).or_default() += 1;
+        }
+        if self.waiting.len() > MOST_WORK {
+            self.forget();
+        }
     }
 
     /// One waits no more.
     pub(crate) fn gone(&mut self, request: RequestId) {
-        if let Some(order) = self.orders.remove(&request) {
-            self.waiting.remove(&order);
+        let office = self.orders.remove(&request).and_then(|order| self.waiting.remove(&order));
+        if let Some((office, count)) = office.and_then(|office| Some((office, self.by_office.get_mut(&office)?))) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_office.remove(&office);
+            }
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
+    fn forget(&mut self) {
+        let mut offices: Vec<(usize, OfficeId)> = self.by_office.iter().map(|(office, n)| (*n, *office)).collect();
+        offices.sort_unstable();
+        let mut known = self.waiting.len();
+        while known > MOST_WORK / 2
+            && let Some((count, office)) = offices.pop()
+        {
+            known -= count;
+            self.deep.insert(office);
+        }
+        let Self { waiting, orders, by_office, deep } = self;
+        waiting.retain(|_, office| !deep.contains(office));
+        orders.retain(|_, order| waiting.contains_key(order));
+        by_office.retain(|office, _| !deep.contains(office));
+    }
+
+    /// Offices of whose work nothing is known.
+    pub(crate) fn deep(&self) -> impl Iterator<Item = OfficeId> {
+        self.deep.iter().copied()
+    }
+
+    /// Whether nothing is known of an office's work.
+    pub(crate) fn is_deep(&self, office: OfficeId) -> bool {
+        self.deep.contains(&office)
+    }
+
+    /// No more waits for an office than is added now.
+    pub(crate) fn known_again(&mut self, office: OfficeId) {
+        self.deep.remove(&office);
     }
 
     /// Of each office the first for which it has room, but none of `except`. Offices that are not in `rooms` have
-    /// the whole cap.
+    /// the whole cap. `others` are of offices of which nothing is known, in the order in which they leave.
     pub(crate) fn choose(
         &self,
+        others: &[(Order, OfficeId)],
         rooms: &HashMap<OfficeId, i32>,
-        except: &HashSet<RequestId>,
+        except: &HashMap<RequestId, OfficeId>,
         limit: usize,
     ) -> Vec<RequestId> {
         let mut taken: HashMap<OfficeId, i32> = HashMap::new();
         let mut has_room = |office: OfficeId| {
             let taken = taken.entry(office).or_default();
-            let room = *taken < rooms.get(&office).copied().unwrap_or(CAP);
+            let room = *taken < room(rooms, office);
             *taken += i32::from(room);
             room
         };
-        let may_leave = |(order, office): (&Order, &OfficeId)| {
-            (!except.contains(&order.request) && has_room(*office)).then_some(order.request)
-        };
-        self.waiting.iter().filter_map(may_leave).take(limit).collect()
+        let mut may_leave =
+            |(order, office): (&Order, &OfficeId)| !except.contains_key(&order.request) && has_room(*office);
+        let others = others.iter().map(|(order, office)| (order, office));
+        let others: Vec<&Order> = others.filter(|one| may_leave(*one)).map(|(order, _)| order).take(limit).collect();
+        let known = self.waiting.iter().filter(|one| may_leave(*one)).map(|(order, _)| order).take(limit);
+        let mut chosen: Vec<&Order> = known.chain(others).collect();
+        chosen.sort_unstable();
+        chosen.into_iter().take(limit).map(|order| order.request).collect()
     }
+}
+
+/// How many more may leave for an office.
+pub(crate) fn room(rooms: &HashMap<OfficeId, i32>, office: OfficeId) -> i32 {
+    rooms.get(&office).copied().unwrap_or(CAP)
 }
 
 #[cfg(test)]
@@ -118,10 +167,10 @@ mod tests {
         }
         let rooms = HashMap::from([(a, 2)]);
         // One that is in hand takes no room: it was counted when it was read.
-        let except = HashSet::from([ids[0]]);
-        assert_eq!(work.choose(&rooms, &except, 10), [ids[1], ids[2], ids[3], ids[4], ids[6]]);
-        assert_eq!(work.choose(&rooms, &except, 3), ids[1..4]);
-        assert!(work.choose(&HashMap::from([(a, 0), (b, 0)]), &HashSet::new(), 10).is_empty());
+        let except = HashMap::from([(ids[0], a)]);
+        assert_eq!(work.choose(&[], &rooms, &except, 10), [ids[1], ids[2], ids[3], ids[4], ids[6]]);
+        assert_eq!(work.choose(&[], &rooms, &except, 3), ids[1..4]);
+        assert!(work.choose(&[], &HashMap::from([(a, 0), (b, 0)]), &HashMap::new(), 10).is_empty());
     }
 
     #[test]
@@ -132,13 +181,41 @@ mod tests {
         work.add(order(ids[0], Lane::Normal, "2026-11-24"), a);
         work.add(order(ids[1], Lane::Normal, "2026-11-23"), a);
         work.add(order(ids[2], Lane::Urgent, "2026-11-30"), a);
-        let all = |work: &Work| work.choose(&HashMap::new(), &HashSet::new(), 10);
+        let all = |work: &Work| work.choose(&[], &HashMap::new(), &HashMap::new(), 10);
         assert_eq!(all(&work), [ids[2], ids[1], ids[0]]);
         work.add(order(ids[0], Lane::Normal, "2026-11-20"), a);
-        assert_eq!((all(&work), work.len()), (vec![ids[2], ids[0], ids[1]], 3));
+        assert_eq!((all(&work), work.waiting.len()), (vec![ids[2], ids[0], ids[1]], 3));
         work.gone(ids[2]);
         work.gone(ids[2]);
         assert_eq!(all(&work), [ids[0], ids[1]]);
+    }
+
+    #[test]
+    fn of_an_office_for_which_too_much_waits_nothing_is_known_and_the_others_are_as_before() {
+        let [silent, other] = offices();
+        let (now, mut work) = ("2026-11-19T08:00:00+07:00".parse().unwrap(), Work::default());
+        let mut some = |office, count: usize, day: &str| -> Vec<Order> {
+            let new = || order(RequestId::of(MessageId::new(new_id(now)).unwrap()), Lane::Normal, day);
+            let mut orders: Vec<Order> = std::iter::repeat_with(new).take(count).collect();
+            orders.sort_unstable();
+            orders.iter().for_each(|order| work.add(*order, office));
+            orders
+        };
+        let others = some(other, 3, "2026-11-23");
+        let silents = some(silent, MOST_WORK, "2026-11-20");
+        assert!(work.is_deep(silent) && !work.is_deep(other));
+        assert_eq!((work.waiting.len(), work.orders.len(), work.by_office.len()), (3, 3, 1));
+
+        // What the store says of it takes its place among what is known, as far as there is room.
+        let first: Vec<(Order, OfficeId)> = silents[..4].iter().map(|order| (*order, silent)).collect();
+        let (rooms, except) = (HashMap::from([(silent, 2)]), HashMap::from([(silents[0].request, silent)]));
+        let ids = |orders: &[Order]| -> Vec<RequestId> { orders.iter().map(|order| order.request).collect() };
+        assert_eq!(work.choose(&first, &rooms, &except, 10), [ids(&silents[1..3]), ids(&others)].concat());
+        assert_eq!(work.choose(&first, &rooms, &except, 3), [ids(&silents[1..3]), ids(&others[..1])].concat());
+
+        work.known_again(silent);
+        first.iter().for_each(|(order, office)| work.add(*order, *office));
+        assert_eq!(work.choose(&[], &HashMap::new(), &HashMap::new(), 10), [ids(&silents[..4]), ids(&others)].concat());
     }
 
     #[test]

@@ -9,9 +9,7 @@
 //! What waits leaves an office at a time by lane and by the earliest due date of W's file, never
 //! more than there is room for; receipts and notices go through the outbox and do not count.
 
-use std::collections::{HashMap, HashSet};
-
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query};
 use uuid::Uuid;
 use xacminh_contract::envelope::REQUEST_DELIVER;
@@ -96,15 +94,25 @@ impl Order {
     pub fn of(request: RequestId, lane: Lane, due_on: Date, created_at: Timestamp) -> Self {
         Self { rank: rank(lane), due_on, created_at, request }
     }
+
+    fn read(row: &PgRow) -> Result<Self, Error> {
+        Ok(Self {
+            rank: row.try_get("rank")?,
+            due_on: row.try_get::<On, _>("due_on")?.0,
+            created_at: row.try_get::<At, _>("created_at")?.0,
+            request: request_id(row.try_get("request_id")?)?,
+        })
+    }
 }
 
 /// What came to wait in these shards behind `after`, in the order in which it came: its number, its place among
-/// all that wait, and whose it is. At most `limit`.
+/// all that wait, and whose it is. At most `limit`, and nothing of `except`.
 pub async fn arrived(
     conn: &mut PgConnection,
     shards: &[i16],
     after: i64,
     limit: i64,
+    except: impl Iterator<Item = OfficeId>,
 ) -> Result<(Sight, Vec<(i64, Order, OfficeId)>), Error> {
     // In the order of the index, so that it is read from there on and no further.
     let rows = query(concat!(
@@ -114,7 +122,7 @@ pub async fn arrived(
              select w.* from unnest($1::smallint[]) as n (shard) cross join lateral (
                  select d.arrival, d.request_id, d.office, d.rank, least(d.due_on, '9999-12-31') as due_on, d.created_at
                  from deliveries d
-                 where d.shard = n.shard and d.sent_at is null and d.arrival > $2
+                 where d.shard = n.shard and d.sent_at is null and d.arrival > $2 and d.office <> all($4)
                  order by d.arrival limit $3
              ) w
              order by w.arrival limit $3
@@ -124,19 +132,14 @@ pub async fn arrived(
     .bind(shards)
     .bind(after)
     .bind(limit)
+    .bind(except.map(|office| office.to_string()).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
     let sight = Sight::of(&rows)?;
     let mut arrived = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(arrival) = row.try_get("arrival")? else { continue };
-        let order = Order {
-            rank: row.try_get("rank")?,
-            due_on: row.try_get::<On, _>("due_on")?.0,
-            created_at: row.try_get::<At, _>("created_at")?.0,
-            request: request_id(row.try_get("request_id")?)?,
-        };
-        arrived.push((arrival, order, office(row.try_get("office")?)?));
+        arrived.push((arrival, Order::read(&row)?, office(row.try_get("office")?)?));
     }
     Ok((sight, arrived))
 }
@@ -159,15 +162,16 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, chosen: &[RequestId])
     .await?;
     for row in rows {
         let request = request_id(row.try_get("request_id")?)?;
+        let office = office(row.try_get("office")?)?;
         let message_id: Uuid = row.try_get("message_id")?;
         let Ok(body) = keys.open(message_id.as_bytes(), row.try_get("sealed")?) else {
-            batch.sealed_shut.push(Place::Delivery(request));
+            batch.sealed_shut.push((Place::Delivery(request), office));
             continue;
         };
         batch.waiting.push(Waiting {
             place: Place::Delivery(request),
             letter: Letter {
-                office: office(row.try_get("office")?)?,
+                office,
                 message_id,
                 message_type: REQUEST_DELIVER.to_owned(),
                 request_id: Some(request),
@@ -181,49 +185,33 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, chosen: &[RequestId])
     Ok(batch)
 }
 
-/// Which of these shards may leave now, urgent first, then by the earliest file due. `rooms` says for offices with
-/// something in flight how many more may leave; all others have the whole cap. `except` are those already in hand.
-///
-/// For where much waits: from office to office along the index, so that one with a hundred thousand rows waiting
-/// costs the others one step.
-pub async fn choose(
+/// What waits for some offices and would leave first: of each office no more than is said beside it, of all no more
+/// than `limit`. Each costs a step along the index, however much waits for it.
+pub async fn first(
     conn: &mut PgConnection,
-    shards: &[i16],
-    rooms: &HashMap<OfficeId, i32>,
-    except: &HashSet<RequestId>,
+    offices: &[(OfficeId, i32)],
     limit: usize,
-) -> Result<Vec<RequestId>, Error> {
-    let chosen: Vec<Uuid> = sqlx::query_scalar(
-        "with recursive offices as (
-             select s.shard, (select min(office) from deliveries d where d.shard = s.shard and sent_at is null) as office
-             from unnest($1::smallint[]) as s (shard)
-             union all
-             select o.shard, (select min(office) from deliveries d
-                              where d.shard = o.shard and sent_at is null and d.office > o.office)
-             from offices o where o.office is not null
-         ), rooms as (
-             select * from unnest($2::text[], $3::int[]) as r (office, room)
-         )
-         select w.request_id from offices o left join rooms using (office)
+) -> Result<Vec<(Order, OfficeId)>, Error> {
+    if offices.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = query(
+        "select o.office, w.* from unnest($1::smallint[], $2::text[], $3::int[]) as o (shard, office, most)
          cross join lateral (
-             select d.request_id, d.rank, d.due_on, d.created_at from deliveries d
+             select d.request_id, d.rank, least(d.due_on, '9999-12-31') as due_on, d.created_at from deliveries d
              where d.shard = o.shard and d.office = o.office and d.sent_at is null
-                 and d.request_id not in (select * from unnest($4::uuid[]))
              order by d.rank, d.due_on, d.created_at, d.request_id
-             limit coalesce(rooms.room, $5)
+             limit o.most
          ) w
-         where o.office is not null
-         order by w.rank, w.due_on, w.created_at, w.request_id limit $6",
+         order by w.rank, w.due_on, w.created_at, w.request_id limit $4",
     )
-    .bind(shards)
-    .bind(rooms.keys().map(OfficeId::to_string).collect::<Vec<_>>())
-    .bind(rooms.values().copied().collect::<Vec<_>>())
-    .bind(except.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-    .bind(CAP)
+    .bind(offices.iter().map(|(office, _)| shard(*office)).collect::<Vec<_>>())
+    .bind(offices.iter().map(|(office, _)| office.to_string()).collect::<Vec<_>>())
+    .bind(offices.iter().map(|(_, most)| *most).collect::<Vec<_>>())
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
-    chosen.into_iter().map(request_id).collect()
+    rows.iter().map(|row| Ok((Order::read(row)?, office(row.try_get("office")?)?))).collect()
 }
 
 /// Writes down what RabbitMQ confirmed: since when it is in flight, and when it may be sent again.
@@ -305,6 +293,24 @@ pub async fn in_flight_of(conn: &mut PgConnection, shards: &[i16]) -> Result<Vec
     .fetch_all(conn)
     .await?;
     rows.iter().map(|row| Ok((office(row.try_get("office")?)?, row.try_get("n")?))).collect()
+}
+
+/// Those of these offices for which nothing waits and nothing is in flight. Each is looked for by its keys, however
+/// much waits for another.
+pub(crate) async fn without(conn: &mut PgConnection, offices: &[OfficeId]) -> Result<Vec<String>, Error> {
+    if offices.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_scalar(
+        "select o.office from unnest($1::smallint[], $2::text[]) as o (shard, office)
+         where (select true from deliveries d where d.office = o.office and d.sent_at is not null limit 1) is null
+             and (select true from deliveries d
+                  where d.shard = o.shard and d.office = o.office and d.sent_at is null limit 1) is null",
+    )
+    .bind(offices.iter().map(|office| shard(*office)).collect::<Vec<_>>())
+    .bind(offices.iter().map(|office| office.to_string()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?)
 }
 
 /// An office whose system has not confirmed what it was sent.

@@ -44,70 +44,97 @@ pub struct InLife {
 pub struct Page {
     /// In the order of their ids.
     pub requests: Vec<InLife>,
-    /// The last one that was there, readable or not; none behind the end.
-    pub last: Option<RequestId>,
     /// Rows that say nothing readable.
     pub unreadable: Vec<RequestId>,
 }
 
-/// The next requests in life after one, without locking them.
-pub async fn page(conn: &mut PgConnection, after: Option<RequestId>, limit: i64) -> Result<Page, Error> {
-    // Two questions: as a join, the planner might take a road along all that ever was.
-    let timers: Vec<(Uuid, At)> =
-        sqlx::query_as("select request_id, due_at from timers where request_id > $1 order by request_id limit $2")
-            .bind(after.map_or(Uuid::nil(), |id| id.uuid()))
-            .bind(limit)
-            .fetch_all(&mut *conn)
-            .await?;
-    let last = timers.last().map(|(id, _)| request_id(*id)).transpose()?;
-    let page = in_life(conn, &timers).await?;
-    Ok(Page { last, ..page })
+/// A request in life, and the instant of its next rung.
+#[derive(Debug, Clone, Copy)]
+pub struct Timer {
+    /// Of which request.
+    pub id: RequestId,
+    due_at: Timestamp,
+}
+
+/// The next requests in life after one, in the order of their ids.
+pub async fn timers(conn: &mut PgConnection, after: Option<RequestId>, limit: i64) -> Result<Vec<Timer>, Error> {
+    let rows = query("select request_id, due_at from timers where request_id > $1 order by request_id limit $2")
+        .bind(after.map_or(Uuid::nil(), |id| id.uuid()))
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(timer).collect()
+}
+
+fn timer(row: &PgRow) -> Result<Timer, Error> {
+    Ok(Timer { id: request_id(row.try_get("request_id")?)?, due_at: row.try_get::<At, _>("due_at")?.0 })
 }
 
 /// Locks requests for the transaction, in the order of their ids as everywhere. Gives those that are as they
 /// were read; and those that somebody changed since, as they are now, if they are in life still.
-pub async fn lock(tx: &mut PgConnection, read: &[&InLife]) -> Result<(HashSet<RequestId>, Page), Error> {
-    if read.is_empty() {
+pub async fn lock(tx: &mut PgConnection, read_before: &[&InLife]) -> Result<(HashSet<RequestId>, Page), Error> {
+    if read_before.is_empty() {
         return Ok((HashSet::new(), Page::default()));
     }
     let locked: Vec<(Uuid, i32)> = sqlx::query_as(
         "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
              select request_id, seq from requests where request_id = i.id for update) r",
     )
-    .bind(read.iter().map(|r| r.id.uuid()).collect::<Vec<_>>())
+    .bind(read_before.iter().map(|r| r.id.uuid()).collect::<Vec<_>>())
     .fetch_all(&mut *tx)
     .await?;
     let now: HashMap<Uuid, u32> = locked.into_iter().map(|(id, seq)| (id, seq_of(seq))).collect();
     let is_same = |r: &&&InLife| now.get(&r.id.uuid()) == Some(&r.seq);
-    let same = read.iter().filter(is_same).map(|r| r.id).collect();
-    let other: Vec<Uuid> = read.iter().filter(|r| !is_same(r)).map(|r| r.id.uuid()).collect();
+    let same = read_before.iter().filter(is_same).map(|r| r.id).collect();
+    let other: Vec<Uuid> = read_before.iter().filter(|r| !is_same(r)).map(|r| r.id.uuid()).collect();
     if other.is_empty() {
         return Ok((same, Page::default()));
     }
-    let timers: Vec<(Uuid, At)> = sqlx::query_as("select request_id, due_at from timers where request_id = any($1)")
+    let timers = query("select request_id, due_at from timers where request_id = any($1)")
         .bind(other)
         .fetch_all(&mut *tx)
         .await?;
-    Ok((same, in_life(tx, &timers).await?))
+    let timers: Vec<Timer> = timers.iter().map(timer).collect::<Result<_, _>>()?;
+    Ok((same, read(tx, &timers, Hold::Nothing).await?))
 }
 
-async fn in_life(conn: &mut PgConnection, timers: &[(Uuid, At)]) -> Result<Page, Error> {
-    let next: HashMap<Uuid, Timestamp> = timers.iter().map(|(id, at)| (*id, at.0)).collect();
-    let rows = query(
-        "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
-             select request_id, requester, responder, kind, received_on, state, seq, head_hash, submitted_at,
-                 opened_at, answered_at, answer_sent_at, file_due_on, file_closed_on is not null as file_closed,
-                 clock_start, accept_due_on, answer_due_on
-             from requests where request_id = i.id) r
-         order by r.request_id",
-    )
-    .bind(timers.iter().map(|(id, _)| *id).collect::<Vec<_>>())
-    .fetch_all(conn)
-    .await?;
+/// Whether requests are locked as they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// No.
+    Nothing,
+    /// Yes, for the transaction. Their timers were read before and may have changed.
+    Requests,
+}
+
+/// Reads requests, in the order of their ids. Not together with their timers: as a join, the planner might take a road
+/// along all that ever was.
+pub async fn read(conn: &mut PgConnection, timers: &[Timer], hold: Hold) -> Result<Page, Error> {
+    let next: HashMap<Uuid, Timestamp> = timers.iter().map(|timer| (timer.id.uuid(), timer.due_at)).collect();
+    // A macro, since a statement is a text that is known when the program is made.
+    macro_rules! rows {
+        ($lock:literal) => {
+            concat!(
+                "select r.* from unnest($1::uuid[]) as i (id) cross join lateral (
+                     select request_id, requester, responder, kind, received_on, state, seq, head_hash, submitted_at,
+                         opened_at, answered_at, answer_sent_at, file_due_on, file_closed_on is not null as file_closed,
+                         clock_start, accept_due_on, answer_due_on
+                     from requests where request_id = i.id",
+                $lock,
+                ") r"
+            )
+        };
+    }
+    let statement = match hold {
+        Hold::Nothing => rows!(""),
+        Hold::Requests => rows!(" for update"),
+    };
+    let rows =
+        query(statement).bind(timers.iter().map(|timer| timer.id.uuid()).collect::<Vec<_>>()).fetch_all(conn).await?;
     let mut page = Page { requests: Vec::with_capacity(rows.len()), ..Page::default() };
     for row in rows {
         let id: Uuid = row.try_get("request_id")?;
-        match read(&row, request_id(id)?, next.get(&id).copied()) {
+        match read_row(&row, request_id(id)?, next.get(&id).copied()) {
             Ok(request) => page.requests.push(request),
             // One row keeps no other from being counted.
             Err(Error::Unreadable { .. }) => page.unreadable.push(request_id(id)?),
@@ -117,7 +144,7 @@ async fn in_life(conn: &mut PgConnection, timers: &[(Uuid, At)]) -> Result<Page,
     Ok(page)
 }
 
-fn read(row: &PgRow, id: RequestId, next: Option<Timestamp>) -> Result<InLife, Error> {
+fn read_row(row: &PgRow, id: RequestId, next: Option<Timestamp>) -> Result<InLife, Error> {
     let at = |column| Ok::<_, Error>(row.try_get::<Option<At>, _>(column)?.map(|at| at.0));
     let day = |column| Ok::<_, Error>(row.try_get::<Option<On>, _>(column)?.map(|on| on.0));
     let office = |column| -> Result<OfficeId, Error> {
@@ -276,9 +303,10 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
              answer_due_on = coalesce(n.answer_due_on, r.answer_due_on),
              answer_due_at = coalesce(n.answer_due_at, r.answer_due_at),
              calendar_version = coalesce(n.calendar_version, r.calendar_version)
-         from unnest($1::uuid[], $2::int[], $3::bytea[], $4::date[], $5::date[], $6::date[], $7::timestamptz[],
-             $8::text[])
-           as n (request_id, seq, head_hash, file_due_on, accept_due_on, answer_due_on, answer_due_at, calendar_version)
+         from (select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::date[], $5::date[], $6::date[],
+             $7::timestamptz[], $8::text[])
+           as n (request_id, seq, head_hash, file_due_on, accept_due_on, answer_due_on, answer_due_at,
+             calendar_version) limit $9) n
          where r.request_id = n.request_id",
     )
     .bind(counted.iter().map(|c| c.row.request_id).collect::<Vec<_>>())
@@ -289,6 +317,8 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
     .bind(reply(|dues| dues.answer.on))
     .bind(counted.iter().map(|c| c.reply.as_ref().map(|dues| At(dues.answer.due_at))).collect::<Vec<_>>())
     .bind(counted.iter().map(|c| c.reply.as_ref().map(|dues| dues.answer.calendar.as_str())).collect::<Vec<_>>())
+    // As in `request::update`.
+    .bind(i64::try_from(counted.len()).unwrap_or(i64::MAX))
     .execute(&mut *tx)
     .await?;
     // What waits for room leaves by W's file due.
@@ -300,10 +330,12 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
     if !waiting.is_empty() {
         query(
             "update deliveries d set due_on = n.due_on, arrival = default
-             from unnest($1::uuid[], $2::date[]) as n (request_id, due_on) where d.request_id = n.request_id",
+             from (select * from unnest($1::uuid[], $2::date[]) as n (request_id, due_on) limit $3) n
+             where d.request_id = n.request_id",
         )
         .bind(waiting.iter().map(|(id, _)| *id).collect::<Vec<_>>())
         .bind(waiting.iter().map(|(_, on)| *on).collect::<Vec<_>>())
+        .bind(i64::try_from(waiting.len()).unwrap_or(i64::MAX))
         .execute(tx)
         .await?;
     }

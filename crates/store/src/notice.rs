@@ -128,7 +128,7 @@ pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result
         return Ok(Vec::new());
     }
     // Along the index, from instant to instant and from office to office of the earliest: however many lines
-    // wait, a batch costs what it takes. Requests are looked for by their keys, one by one.
+    // wait, a batch costs what it takes. Locked lines are where they are seen. Requests are looked for by their keys, one by one.
     let rows = query(
         "with recursive instants as (
              (select leave_at from notice_lines where leave_at <= $1 order by leave_at limit 1)
@@ -147,11 +147,11 @@ pub async fn take(tx: &mut PgConnection, now: Timestamp, offices: i64) -> Result
          ), chosen as (
              select office from offices where office is not null limit $2
          ), locked as (
-             select l.line_id from instants i cross join chosen c cross join lateral (
-                 select line_id from notice_lines n where n.leave_at = i.leave_at and n.office = c.office
+             select l.place from instants i cross join chosen c cross join lateral (
+                 select ctid as place from notice_lines n where n.leave_at = i.leave_at and n.office = c.office
                  for update skip locked) l
          ), gone as (
-             delete from notice_lines where line_id = any(array(select line_id from locked))
+             delete from notice_lines where ctid = any(array(select place from locked))
              returning line_id, office, topic, for_whom, request_id, due_on
          )
          select gone.*, r.* from gone cross join lateral (

@@ -4,11 +4,13 @@
 //! later why something took so long.
 
 use sqlx::postgres::PgConnection;
-use sqlx::{Row, query};
+use sqlx::{Row, query, query_scalar};
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::OfficeId;
 
+use crate::delivery;
 use crate::error::Error;
+use crate::ledger::office;
 use crate::time::At;
 
 /// An outage: from, and to when it is over.
@@ -69,12 +71,25 @@ pub async fn inbox_left(conn: &mut PgConnection, offices: &[OfficeId], at: Times
 /// The inboxes of these offices have a reader, and those of all others that have nothing on its way
 /// any more need none: their outages end.
 pub async fn inbox_read(conn: &mut PgConnection, offices: &[OfficeId], at: Timestamp) -> Result<u64, Error> {
+    let lasting: Vec<String> = query_scalar("select office from noted_outages where what = 'inbox' and to_at is null")
+        .fetch_all(&mut *conn)
+        .await?;
+    let mut lasting: Vec<OfficeId> = lasting.iter().map(|id| office(id)).collect::<Result<_, _>>()?;
+    let mut ended: Vec<String> = Vec::new();
+    lasting.retain(|office| {
+        let is_read = offices.contains(office);
+        ended.extend(is_read.then(|| office.to_string()));
+        !is_read
+    });
+    ended.extend(delivery::without(conn, &lasting).await?);
+    if ended.is_empty() {
+        return Ok(0);
+    }
     let done = query(
-        "update noted_outages n set to_at = greatest($2, n.from_at)
-         where n.what = 'inbox' and n.to_at is null
-             and (n.office = any($1) or not exists (select from deliveries d where d.office = n.office))",
+        "update noted_outages set to_at = greatest($2, from_at)
+         where what = 'inbox' and to_at is null and office = any($1)",
     )
-    .bind(offices.iter().map(OfficeId::as_str).collect::<Vec<_>>())
+    .bind(ended)
     .bind(At(at))
     .execute(conn)
     .await?;

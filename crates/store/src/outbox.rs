@@ -65,8 +65,8 @@ pub struct Letter {
 pub struct Batch {
     /// Letters, oldest first.
     pub waiting: Vec<Waiting>,
-    /// Places of letters whose bytes cannot be opened with the keys at hand.
-    pub sealed_shut: Vec<Place>,
+    /// Letters whose bytes cannot be opened with the keys at hand: where they wait, and for whom.
+    pub sealed_shut: Vec<(Place, OfficeId)>,
 }
 
 /// Where a letter waits.
@@ -178,10 +178,11 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, places: &[i64]) -> Re
     .await?;
     let mut batch = Batch::default();
     for row in rows {
+        let office = office(row.try_get("office")?)?;
         let message_id: Uuid = row.try_get("message_id")?;
         let place = Place::Outbox(row.try_get("outbox_id")?);
         let Ok(body) = keys.open(message_id.as_bytes(), row.try_get("sealed")?) else {
-            batch.sealed_shut.push(place);
+            batch.sealed_shut.push((place, office));
             continue;
         };
         let mark = match row.try_get::<Option<&str>, _>("marks")? {
@@ -192,7 +193,7 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, places: &[i64]) -> Re
         batch.waiting.push(Waiting {
             place,
             letter: Letter {
-                office: office(row.try_get("office")?)?,
+                office,
                 message_id,
                 message_type: row.try_get("message_type")?,
                 request_id: row.try_get::<Option<Uuid>, _>("request_id")?.map(request_id).transpose()?,

@@ -105,26 +105,65 @@ pub async fn newest(conn: &mut PgConnection) -> Result<Option<i64>, Error> {
     Ok(query_scalar("select max(recount_id) from recounts where finished_at is null").fetch_one(conn).await?)
 }
 
+/// How many requests in life have an office whose days changed, be it W or H.
+pub async fn in_reach(conn: &mut PgConnection, days: &ChangedDays) -> Result<u64, Error> {
+    let (mut everywhere, mut provinces, mut offices) = (false, Vec::new(), Vec::new());
+    for (scope, _) in days.scopes().filter(|(_, days)| !days.is_empty()) {
+        match scope {
+            Scope::Nation => everywhere = true,
+            Scope::Province(code) => provinces.push(code.to_string()),
+            Scope::Office(id) => offices.push(id.to_string()),
+        }
+    }
+    let count: i64 = query_scalar(
+        "select count(*) from timers where $1
+             or requester_province = any($2) or responder_province = any($2)
+             or requester = any($3) or responder = any($3)",
+    )
+    .bind(everywhere)
+    .bind(provinces)
+    .bind(offices)
+    .fetch_one(conn)
+    .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Takes the work for this transaction; not while another copy has it.
 pub async fn alone(tx: &mut PgConnection) -> Result<bool, Error> {
     Ok(query_scalar("select pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(tx).await?)
 }
 
-/// How far the work is, with the rows it changed, so that whoever goes on after a death does not begin anew.
+/// So many more have other dates, in the transaction that gave them those; one of a share at a time.
+pub async fn counted(tx: &mut PgConnection, job: i64, share: i16, requests: usize) -> Result<(), Error> {
+    query(
+        "insert into recount_shares (recount_id, share, recounted) values ($1, $2, $3)
+         on conflict (recount_id, share) do update set recounted = recount_shares.recounted + excluded.recounted",
+    )
+    .bind(job)
+    .bind(share)
+    .bind(i64::try_from(requests).unwrap_or(i64::MAX))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How far the work is, so that whoever goes on after a death does not begin anew.
 pub async fn reached(
     tx: &mut PgConnection,
     job: i64,
     reached: Option<RequestId>,
     ends_a_pass: bool,
-    recounted: usize,
 ) -> Result<(), Error> {
-    query("update recounts set reached = $2, passes = passes + $3, recounted = recounted + $4 where recount_id = $1")
-        .bind(job)
-        .bind(reached.map(|id| id.uuid()))
-        .bind(i32::from(ends_a_pass))
-        .bind(i64::try_from(recounted).unwrap_or(i64::MAX))
-        .execute(tx)
-        .await?;
+    query(
+        "update recounts set reached = $2, passes = passes + $3, recounted = greatest(recounted,
+             (select coalesce(sum(s.recounted), 0)::bigint from recount_shares s where s.recount_id = $1))
+         where recount_id = $1",
+    )
+    .bind(job)
+    .bind(reached.map(|id| id.uuid()))
+    .bind(i32::from(ends_a_pass))
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

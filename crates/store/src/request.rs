@@ -105,6 +105,32 @@ pub async fn about(
     Ok(found)
 }
 
+/// Brings the rows of requests up to date to which nothing happened but rungs.
+pub async fn climbed(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), Error> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    // As in `update`.
+    query(
+        "update requests r set seq = n.seq, head_hash = n.head_hash, rung = n.rung
+         from (select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::smallint[])
+             as n (request_id, seq, head_hash, rung) limit $5) n
+         where r.request_id = n.request_id",
+    )
+    .bind(changed.iter().map(|c| c.request.id.uuid()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| i32::try_from(c.seq).unwrap_or(i32::MAX)).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| c.head.as_bytes().as_slice()).collect::<Vec<_>>())
+    .bind(changed.iter().map(|c| highest_rung(c)).collect::<Vec<_>>())
+    .bind(i64::try_from(changed.len()).unwrap_or(i64::MAX))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn highest_rung(chained: &Chained) -> i16 {
+    chained.request.fired.iter().map(|fired| i16::from(fired.rung)).max().unwrap_or(0)
+}
+
 /// Brings the rows of changed requests up to date.
 pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), Error> {
     if changed.is_empty() {
@@ -156,12 +182,7 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
     .bind(changed.iter().map(|c| c.request.answer.map(|(code, ..)| code.code())).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.request.answer.map(|(_, late, _)| late)).collect::<Vec<_>>())
     .bind(changed.iter().map(|c| c.request.handler.as_ref().map(|h| h.as_str())).collect::<Vec<_>>())
-    .bind(
-        changed
-            .iter()
-            .map(|c| c.request.fired.iter().map(|f| i16::from(f.rung)).max().unwrap_or(0))
-            .collect::<Vec<_>>(),
-    )
+    .bind(changed.iter().map(|c| highest_rung(c)).collect::<Vec<_>>())
     .bind(at(|i| i.file_closed))
     .bind(changed.iter().map(|c| c.request.file_closed.map(|(_, on)| On(on))).collect::<Vec<_>>())
     .bind(

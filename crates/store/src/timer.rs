@@ -1,9 +1,9 @@
 //! Timers: one narrow row a request in life, with the instant of its next rung, and with what is asked of
 //! all that is in life: where it is, how far, by when its answer is due.
 //!
-//! Timers are never walked with a cursor: the question is always "open and due now". A claim
-//! skips rows that another copy holds, and the claim, the events and the new instant share one
-//! transaction, so nothing fires twice and nothing is forgotten when a copy dies.
+//! Timers are never walked with a cursor: the question is always "open and due now". They change under the lock of
+//! their request; a claim skips requests that another copy holds, and the claim, the events and the new instant share
+//! one transaction, so nothing fires twice and nothing is forgotten when a copy dies.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{query, query_scalar};
@@ -162,16 +162,6 @@ pub async fn unheard(conn: &mut PgConnection, ids: &[RequestId]) -> Result<Vec<O
             .fetch_all(conn)
             .await?;
     homes.iter().map(|home| home.parse().map_err(|e| Error::unreadable("an office", e))).collect()
-}
-
-/// Claims those of these timers that nobody else holds.
-pub async fn claim(tx: &mut PgConnection, ids: &[RequestId]) -> Result<Vec<RequestId>, Error> {
-    let ids: Vec<Uuid> =
-        query_scalar("select request_id from timers where request_id = any($1) order by due_at for update skip locked")
-            .bind(ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-            .fetch_all(tx)
-            .await?;
-    ids.into_iter().map(request_id).collect()
 }
 
 /// The instant of the earliest timer and of the earliest notice to leave, if any.

@@ -1,12 +1,14 @@
 //! The bare claim: what PostgreSQL gives at most for what must be durable of a rung. Batch by batch and
-//! committed each, by the product's own statements: the timers are claimed, a row of each rung is written,
-//! the timer is set to its next instant. No ledger, no digest's line, no row of the request.
+//! committed each: the timers that are due are read and claimed, a row of each rung is written, the timer is set to
+//! its next instant; reading and setting by the product's own statements. No ledger, no digest's line, no row of the
+//! request.
 
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_scalar, raw_sql};
+use uuid::Uuid;
 use xacminh_store::timer::{self, Whose};
 
 use super::herd::Share;
@@ -51,8 +53,12 @@ impl Bare {
             if due.is_empty() {
                 break;
             }
-            let claimed = timer::claim(&mut tx, &due).await?;
-            let ids: Vec<_> = claimed.iter().map(|id| id.uuid()).collect();
+            let ids: Vec<Uuid> = query_scalar(
+                "select request_id from timers where request_id = any($1) order by due_at for update skip locked",
+            )
+            .bind(due.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+            .fetch_all(&mut *tx)
+            .await?;
             query(
                 "insert into rungs (request_id, trigger, rung, clock_start, due_at, fired_at, target)
                  select id, 'accept_due', n, now(), now(), now(), 'vp000000'
@@ -62,10 +68,10 @@ impl Bare {
             .bind(rungs_each)
             .execute(&mut *tx)
             .await?;
-            let timers: Vec<_> = claimed.iter().map(|id| timer::Change::to(*id).until(timer::NEVER)).collect();
+            let timers: Vec<_> = due.iter().map(|id| timer::Change::to(*id).until(timer::NEVER)).collect();
             timer::set(&mut tx, &timers).await?;
             tx.commit().await?;
-            count += i64::try_from(claimed.len())?;
+            count += i64::try_from(ids.len())?;
         }
         let seconds = began.elapsed().as_secs_f64();
         let rungs: i64 = query_scalar("select count(*) from rungs").fetch_one(&mut self.conn).await?;

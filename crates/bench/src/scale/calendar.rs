@@ -33,7 +33,7 @@ pub(crate) struct Recount {
     /// not have any more.
     pub(crate) unmoved: i64,
     pub(crate) forgotten: i64,
-    /// The command, which counts before it commits how many will move.
+    /// The command.
     pub(crate) import_seconds: f64,
     /// From its end until all that is in life was gone through.
     pub(crate) counted_seconds: f64,

@@ -40,6 +40,11 @@ impl ChangedDays {
         scopes.into_iter().flatten().find_map(|scope| self.0.get(&scope)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether a day of the nation changed, which is one of nearly every office.
+    pub fn is_everywhere(&self) -> bool {
+        self.0.get(&Scope::Nation).is_some_and(|days| !days.is_empty())
+    }
+
     /// Every scope with its days.
     pub fn scopes(&self) -> impl Iterator<Item = (Scope, &[Date])> {
         self.0.iter().map(|(scope, days)| (*scope, days.as_slice()))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Row, query};
 use xacminh_domain::Timestamp;
@@ -35,7 +36,7 @@ pub struct InLife {
 pub async fn in_life(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InLife>, Error> {
     let mut tx = conn.begin().await?;
     query("set local max_parallel_workers_per_gather = 0").execute(&mut *tx).await?;
-    let rows = query(
+    let mut rows = query(
         "select case when state <> 'answered' then responder end as office,
              case state when 'answered' then requester_province else responder_province end as province, state,
              case when state in ('submitted', 'sent') and clock_cause in ('not_connected', 'not_confirmed')
@@ -46,23 +47,24 @@ pub async fn in_life(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InLi
          from timers group by 1, 2, 3, 4",
     )
     .bind(At(now))
-    .fetch_all(&mut *tx)
-    .await?;
+    .fetch(&mut *tx);
+    // Row by row: tens of thousands at once would be held twice.
+    let mut in_life = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        in_life.push(InLife {
+            office: row.try_get("office")?,
+            province: row.try_get("province")?,
+            state: row.try_get("state")?,
+            unheard: row.try_get("unheard")?,
+            count: row.try_get("n")?,
+            overdue: row.try_get("overdue")?,
+            oldest: row.try_get::<At, _>("oldest")?.0,
+            lookup_pending: row.try_get("pending")?,
+        });
+    }
+    drop(rows);
     tx.commit().await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(InLife {
-                office: row.try_get("office")?,
-                province: row.try_get("province")?,
-                state: row.try_get("state")?,
-                unheard: row.try_get("unheard")?,
-                count: row.try_get("n")?,
-                overdue: row.try_get("overdue")?,
-                oldest: row.try_get::<At, _>("oldest")?.0,
-                lookup_pending: row.try_get("pending")?,
-            })
-        })
-        .collect()
+    Ok(in_life)
 }
 
 /// Open requests of one province in one state.
@@ -106,10 +108,13 @@ pub fn unheard(in_life: &[InLife]) -> BTreeMap<(&str, &str), usize> {
 
 /// How many requests wait to be brought to H, and how many are in flight.
 pub async fn deliveries(conn: &mut PgConnection) -> Result<(i64, i64), Error> {
-    let row =
-        query("select count(*) filter (where sent_at is null) as waiting, count(sent_at) as in_flight from deliveries")
-            .fetch_one(conn)
-            .await?;
+    // By the indexes of each: the rows are wide, with what they carry.
+    let row = query(
+        "select (select count(*) from deliveries where sent_at is null) as waiting,
+             (select count(*) from deliveries where sent_at is not null) as in_flight",
+    )
+    .fetch_one(conn)
+    .await?;
     Ok((row.try_get("waiting")?, row.try_get("in_flight")?))
 }
 
