@@ -67,6 +67,10 @@ pub(crate) struct Postgresql {
     pub(crate) connections: u32,
 }
 
+/// The fewest connections a process can work with: pieces of work that are under way at once have one each, and some
+/// wait with one for others.
+const FEWEST_CONNECTIONS: u32 = 10;
+
 impl Default for Postgresql {
     fn default() -> Self {
         Self { url: None, url_file: None, connections: 20 }
@@ -84,6 +88,17 @@ impl Postgresql {
             Some(database) if !database.is_empty() => Ok(url),
             _ => bail!("postgresql.url is not of the form postgres://user:password@host:port/database"),
         }
+    }
+
+    /// The most connections of this process, if they are enough.
+    pub(crate) fn connections(&self) -> Result<u32> {
+        if self.connections < FEWEST_CONNECTIONS {
+            bail!(
+                "postgresql.connections is {}: a process needs {FEWEST_CONNECTIONS} or more (20 if it is not set)",
+                self.connections
+            );
+        }
+        Ok(self.connections)
     }
 }
 
@@ -291,6 +306,14 @@ mod tests {
             let error = of(wrong).unwrap_err().to_string();
             assert!(error.contains("postgresql.url") && !error.contains("a@b"), "{error}");
         }
+    }
+
+    #[test]
+    fn too_few_connections_are_said_at_the_start() {
+        let of = |connections| Postgresql { connections, ..Postgresql::default() }.connections();
+        assert_eq!(of(FEWEST_CONNECTIONS).unwrap(), FEWEST_CONNECTIONS);
+        let error = of(FEWEST_CONNECTIONS - 1).unwrap_err().to_string();
+        assert!(error.contains("postgresql.connections is 9") && error.contains("10 or more"), "{error}");
     }
 
     #[test]

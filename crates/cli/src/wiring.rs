@@ -57,7 +57,7 @@ impl Role {
 
 /// The store that the settings name.
 pub(crate) fn store(settings: &Settings) -> Result<Store> {
-    Ok(Store::connect(&settings.postgresql.url()?, settings.postgresql.connections)?)
+    Ok(Store::connect(&settings.postgresql.url()?, settings.postgresql.connections()?)?)
 }
 
 /// The reference data that the settings name.

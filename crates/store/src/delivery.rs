@@ -150,14 +150,14 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, chosen: &[RequestId])
     if chosen.is_empty() {
         return Ok(batch);
     }
-    // As in `request::update`.
+    // As in `outbox::open`.
     let rows = query(
-        "select d.request_id, d.office, d.message_id, d.created_at, d.traceparent, d.sealed
-         from (select * from unnest($1::uuid[]) with ordinality as c (request_id, place) limit $2) c
-         join deliveries d using (request_id) where d.sent_at is null order by c.place",
+        "select d.* from unnest($1::uuid[]) with ordinality as c (request_id, place) cross join lateral (
+             select request_id, office, message_id, created_at, traceparent, sealed
+             from deliveries where request_id = c.request_id and sent_at is null offset 0) d
+         order by c.place",
     )
     .bind(chosen.iter().map(|id| id.uuid()).collect::<Vec<_>>())
-    .bind(i64::try_from(chosen.len()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     for row in rows {

@@ -165,15 +165,15 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, places: &[i64]) -> Re
     if places.is_empty() {
         return Ok(Batch::default());
     }
-    // As in `request::update`.
+    // Key by key, whatever the statistics say: made while it was nearly empty, they had the whole index walked
+    // through, 60 ms for a hundred letters.
     let rows = query(
-        "select o.outbox_id, o.office, o.message_id, o.message_type, o.request_id, o.marks, o.created_at, o.traceparent,
-             o.sealed
-         from (select * from unnest($1::bigint[]) as c (outbox_id) limit $2) c
-         join outbox o using (outbox_id) order by o.outbox_id",
+        "select o.* from unnest($1::bigint[]) as c (outbox_id) cross join lateral (
+             select outbox_id, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed
+             from outbox where outbox_id = c.outbox_id offset 0) o
+         order by o.outbox_id",
     )
     .bind(places)
-    .bind(i64::try_from(places.len()).unwrap_or(i64::MAX))
     .fetch_all(conn)
     .await?;
     let mut batch = Batch::default();

@@ -44,11 +44,11 @@ pub async fn place(conn: &mut PgConnection) -> Result<Place, Error> {
              (select count(*) from pg_locks where locktype = 'advisory' and granted and objsubid = 2
                  and classid = $1::bigint::oid
                  and database = (select oid from pg_database where datname = current_database())) as shards_held,
-             (select count(*) from outbox) as letters,
-             (select min(created_at) from outbox) as oldest_letter,
+             o.letters, o.oldest_letter,
              (select (to_date(max(substr(c.relname, 8)), 'YYYYMM') + interval '1 month')::date
                  from pg_inherits i join pg_class c on c.oid = i.inhrelid
-                 where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{6}$') as partitions_until",
+                 where i.inhparent = 'events'::regclass and c.relname ~ '^events_[0-9]{6}$') as partitions_until
+         from (select count(*) as letters, min(created_at) as oldest_letter from outbox) o",
     )
     .bind(i64::from(LOCK_SPACE))
     .fetch_one(&mut *conn)
