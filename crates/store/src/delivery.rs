@@ -150,12 +150,12 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, chosen: &[RequestId])
     if chosen.is_empty() {
         return Ok(batch);
     }
-    // As in `outbox::open`.
+    // As in `outbox::open`. Whether it waits is asked outside, else an index of all that waits would do for each key.
     let rows = query(
         "select d.* from unnest($1::uuid[]) with ordinality as c (request_id, place) cross join lateral (
-             select request_id, office, message_id, created_at, traceparent, sealed
-             from deliveries where request_id = c.request_id and sent_at is null offset 0) d
-         order by c.place",
+             select request_id, office, message_id, created_at, traceparent, sealed, sent_at
+             from deliveries where request_id = c.request_id offset 0) d
+         where d.sent_at is null order by c.place",
     )
     .bind(chosen.iter().map(|id| id.uuid()).collect::<Vec<_>>())
     .fetch_all(conn)
