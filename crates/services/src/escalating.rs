@@ -125,12 +125,9 @@ async fn fire(
     }
     // No two have a request in common, so none waits for the other.
     let shares: Vec<_> = due.chunks(CLAIM).map(|share| fire_share(core, probe, own, share)).collect();
-    let mut under_way = stream::iter(shares).buffer_unordered(at_once);
-    let mut worked_on = 0;
-    while let Some(done) = under_way.next().await {
-        worked_on += done?;
-    }
-    Ok(Some(worked_on))
+    // One that fails ends no other.
+    let done: Vec<Result<usize, Error>> = stream::iter(shares).buffer_unordered(at_once).collect().await;
+    done.into_iter().sum::<Result<usize, Error>>().map(Some)
 }
 
 async fn fire_share(core: &Core, probe: &InboxProbe, own: &[Outage], due: &[RequestId]) -> Result<usize, Error> {

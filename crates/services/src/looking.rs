@@ -189,8 +189,9 @@ impl Looking {
             _ => None,
         };
         let offices: Vec<(OfficeId, i32)> = self.work.deep().filter_map(most).collect();
-        let first = delivery::first(conn, &offices, BATCH_OF_MANY + except.len()).await?;
-        if first.len() == BATCH_OF_MANY + except.len() {
+        let limit = BATCH_OF_MANY + except.len();
+        let first = delivery::first(conn, &offices, limit).await?;
+        if first.len() == limit {
             return Ok(first);
         }
         let mut by_office: HashMap<OfficeId, i32> = HashMap::new();

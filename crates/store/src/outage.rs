@@ -74,14 +74,10 @@ pub async fn inbox_read(conn: &mut PgConnection, offices: &[OfficeId], at: Times
     let lasting: Vec<String> = query_scalar("select office from noted_outages where what = 'inbox' and to_at is null")
         .fetch_all(&mut *conn)
         .await?;
-    let mut lasting: Vec<OfficeId> = lasting.iter().map(|id| office(id)).collect::<Result<_, _>>()?;
-    let mut ended: Vec<String> = Vec::new();
-    lasting.retain(|office| {
-        let is_read = offices.contains(office);
-        ended.extend(is_read.then(|| office.to_string()));
-        !is_read
-    });
-    ended.extend(delivery::without(conn, &lasting).await?);
+    let lasting: Vec<OfficeId> = lasting.iter().map(|id| office(id)).collect::<Result<_, _>>()?;
+    let (read, others): (Vec<_>, Vec<_>) = lasting.into_iter().partition(|office| offices.contains(office));
+    let mut ended: Vec<String> = read.iter().map(OfficeId::to_string).collect();
+    ended.extend(delivery::without(conn, &others).await?);
     if ended.is_empty() {
         return Ok(0);
     }

@@ -107,10 +107,10 @@ pub async fn newest(conn: &mut PgConnection) -> Result<Option<i64>, Error> {
 
 /// How many requests in life have an office whose days changed, be it W or H.
 pub async fn in_reach(conn: &mut PgConnection, days: &ChangedDays) -> Result<u64, Error> {
-    let (mut everywhere, mut provinces, mut offices) = (false, Vec::new(), Vec::new());
+    let (mut provinces, mut offices) = (Vec::new(), Vec::new());
     for (scope, _) in days.scopes().filter(|(_, days)| !days.is_empty()) {
         match scope {
-            Scope::Nation => everywhere = true,
+            Scope::Nation => {}
             Scope::Province(code) => provinces.push(code.to_string()),
             Scope::Office(id) => offices.push(id.to_string()),
         }
@@ -120,7 +120,7 @@ pub async fn in_reach(conn: &mut PgConnection, days: &ChangedDays) -> Result<u64
              or requester_province = any($2) or responder_province = any($2)
              or requester = any($3) or responder = any($3)",
     )
-    .bind(everywhere)
+    .bind(days.is_everywhere())
     .bind(provinces)
     .bind(offices)
     .fetch_one(conn)
