@@ -1,4 +1,4 @@
-//! What a lane of the relay has read and not marked: letters on their way to RabbitMQ, and such as it
+//! What a relay has read and not marked: letters on their way to RabbitMQ, and such as it
 //! confirmed.
 //!
 //! Some batches are on their way at once, each through a publisher of its own. **An office is in one of
@@ -23,7 +23,7 @@ use xacminh_store::outbox::{Mark, Place, Waiting};
 use crate::abort_point::AbortPoint;
 use crate::confirmed::{Confirmed, means};
 
-/// How many batches of a lane are on their way at once.
+/// How many batches are on their way at once.
 const AT_ONCE: usize = 3;
 /// How many letters may be under way: marking that lags behind holds up what is read next.
 const MOST: usize = 2_000;

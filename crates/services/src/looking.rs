@@ -1,4 +1,4 @@
-//! What of a lane may leave now. A lane knows what waits: it reads of the store what is new, and whole what it
+//! What may leave now. A relay knows what waits: it reads of the store what is new, and whole what it
 //! has chosen.
 //!
 //! Only of offices for which very much waits does it know nothing, and asks each time what of theirs leaves next: one
@@ -23,7 +23,7 @@ use crate::waiting::{Letters, Work, room};
 const BATCH: usize = 200;
 /// How much that is new is read at once.
 const PIECE: i64 = 1_000;
-/// Of how many letters that wait a lane knows before it reads of others.
+/// Of how many letters that wait a relay knows before it reads of others.
 const MOST_LETTERS: usize = 5_000;
 /// How much work leaves together where the store is asked what leaves next: that is dear, a third of a second among
 /// 400,000 of 700 offices.
@@ -31,7 +31,7 @@ const BATCH_OF_MANY: usize = 1_000;
 /// How long a letter waits that cannot leave: no inbox, or no key to open it.
 const ASIDE: Duration = Duration::from_secs(30);
 
-/// What a lane knows of its shards, for as long as it holds them. What is under way is known too, until it is
+/// What a relay knows of its shards, for as long as it holds them. What is under way is known too, until it is
 /// marked: it may come back.
 #[derive(Default)]
 pub(crate) struct Looking {

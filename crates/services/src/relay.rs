@@ -38,12 +38,10 @@ use crate::outages;
 use crate::sending_again;
 use crate::within::within;
 
-/// How many loops share the shards of a process.
-const LANES: i16 = 2;
 /// How often the outbox is swept for what no bell was rung for.
 const SWEEP: Duration = Duration::from_secs(1);
 /// For how long after a look nothing is looked for, so that letters share a batch. Longer if a look takes
-/// longer: looking is never more than a third of what a lane does.
+/// longer: looking is never more than a third of what a relay does.
 const REST: Duration = Duration::from_millis(10);
 /// The same for marking, which nobody waits for.
 const MARK_REST: Duration = Duration::from_millis(40);
@@ -55,7 +53,6 @@ const PROVED_AFTER: Duration = Duration::from_secs(10);
 /// Sends letters until told to stop. `look_every` is how often it is asked whether something has
 /// to be sent again.
 pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationToken) {
-    let lane = |lane| send_lane(&core, &bus, lane, &stop);
     let (told, seen) = watch::channel(Vec::new());
     let (told_of_store, seen_of_store) = watch::channel(Vec::new());
     tokio::join!(
@@ -64,19 +61,18 @@ pub async fn run(core: Core, bus: Bus, look_every: Duration, stop: CancellationT
         outages::watch_store(core.clock.clone(), core.store.clone(), told_of_store, stop.clone()),
         outages::record(core.clone(), Server::Store, seen_of_store, stop.clone()),
         sending_again::run(core.clone(), bus.clone(), look_every, stop.clone()),
-        lane(0),
-        lane(1)
+        send(&core, &bus, &stop)
     );
 }
 
-async fn send_lane(core: &Core, bus: &Bus, lane: i16, stop: &CancellationToken) {
+async fn send(core: &Core, bus: &Bus, stop: &CancellationToken) {
     let mut leaving = Leaving::new(bus);
     let mut told = Told::default();
     while !stop.is_cancelled() {
         let began = Instant::now();
         let ended = async {
-            let (lane, bell) = within(Lane::new(core, lane)).await?;
-            lane.send(bell, &mut leaving, stop).await
+            let (relay, bell) = within(Relay::new(core)).await?;
+            relay.send(bell, &mut leaving, stop).await
         };
         if let Err(error) = ended.await {
             if told.is_news(&error) || began.elapsed() > PROVED_AFTER {
@@ -90,15 +86,14 @@ async fn send_lane(core: &Core, bus: &Bus, lane: i16, stop: &CancellationToken) 
     }
 }
 
-/// One life of the connection that holds a lane's shards.
-struct Lane<'a> {
+/// One life of the connection that holds the shards.
+struct Relay<'a> {
     core: &'a Core,
     // Out of the pool: closing it, whichever way, lets the shards go.
     conn: PgConnection,
     /// By which what was confirmed is marked; none while it is.
     marks: Option<PgConnection>,
     marking: JoinSet<Result<PgConnection, Error>>,
-    ours: Vec<i16>,
     held: Vec<i16>,
     asked: Option<Instant>,
     looking: Looking,
@@ -120,15 +115,14 @@ struct Lane<'a> {
     unsure: bool,
 }
 
-impl<'a> Lane<'a> {
-    async fn new(core: &'a Core, lane: i16) -> Result<(Self, PgListener), Error> {
+impl<'a> Relay<'a> {
+    async fn new(core: &'a Core) -> Result<(Self, PgListener), Error> {
         let now = Instant::now();
-        let lane = Self {
+        let relay = Self {
             core,
             conn: core.store.along_indexes().await?,
             marks: Some(core.store.conn().await?.detach()),
             marking: JoinSet::new(),
-            ours: (0..SHARDS).filter(|shard| shard % LANES == lane).collect(),
             held: Vec::new(),
             asked: None,
             looking: Looking::default(),
@@ -141,10 +135,10 @@ impl<'a> Lane<'a> {
             passed_over: false,
             unsure: false,
         };
-        Ok((lane, core.store.listen().await?))
+        Ok((relay, core.store.listen().await?))
     }
 
-    /// Sends and marks. What is leaving stays so after an error, for the next life of the lane.
+    /// Sends and marks. What is leaving stays so after an error, for the next life.
     async fn send(
         mut self,
         mut bell: PgListener,
@@ -279,8 +273,10 @@ impl<'a> Lane<'a> {
 
     /// Holds what shards of its own it can get.
     async fn hold(&mut self, leaving: &Leaving) -> Result<(), Error> {
-        if self.held.len() < self.ours.len() && self.asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
-            let held = outbox::hold_shards(&mut self.conn, &self.held, &self.ours).await?;
+        if self.held.len() < usize::from(SHARDS.unsigned_abs())
+            && self.asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS)
+        {
+            let held = outbox::hold_shards(&mut self.conn, &self.held).await?;
             let before = mem::replace(&mut self.held, held);
             let new: Vec<i16> = self.held.iter().copied().filter(|shard| !before.contains(shard)).collect();
             self.looking.take_over(&mut self.conn, &new, leaving).await?;

@@ -1,6 +1,6 @@
 //! How much work each office may still be sent: at most [`CAP`] requests in flight.
 //!
-//! A lane of the relay alone sends to its offices, so it may count in memory: from above, for what
+//! A relay alone sends to its offices, so it may count in memory: from above, for what
 //! an office confirms is taken off by another role. Only when an office looks full is the store
 //! asked how full it is.
 //!
@@ -20,7 +20,7 @@ use xacminh_store::{Error, PgConnection};
 const COUNT_AGAIN: Duration = Duration::from_millis(200);
 const COUNT_RESTS: u32 = 50;
 
-/// Of the offices of a lane's shards.
+/// Of the offices of a relay's shards.
 #[derive(Default)]
 pub(crate) struct Rooms {
     /// At least as many as are in flight, those included that are on their way there.

@@ -1,4 +1,4 @@
-//! How far a lane has read a table to which rows are added in the order of a number: from where its next look
+//! How far a relay has read a table to which rows are added in the order of a number: from where its next look
 //! begins.
 //!
 //! Whatever has left stays in PostgreSQL's index until no snapshot sees it any more: behind a report that runs for ten
@@ -19,7 +19,7 @@ const WHOLE_RESTS: u32 = 50;
 /// How many steps are remembered; a transaction that lasts makes looks longer, not the memory.
 const STEPS: usize = 256;
 
-/// The trail of one lane through one table.
+/// The trail through one table.
 #[derive(Debug, Default)]
 pub(crate) struct Trail {
     /// All up to here was read, and nothing comes there any more.

@@ -1,4 +1,4 @@
-//! What waits for the offices of a lane's shards, as far as the lane has read, and which of it may leave.
+//! What waits for the offices of a relay's shards, as far as it has read, and which of it may leave.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -32,7 +32,7 @@ impl Letters {
     }
 }
 
-/// Of how much work a lane knows at most. If more waits, it forgets that of the offices for which most waits until
+/// Of how much work a relay knows at most. If more waits, it forgets that of the offices for which most waits until
 /// it knows half as much; what of theirs leaves next is asked of the store.
 const MOST_WORK: usize = 10_000;
 

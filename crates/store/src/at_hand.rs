@@ -13,8 +13,8 @@ use xacminh_trust::chain::Hash;
 
 use crate::ledger::Chained;
 
-/// How many are kept before the older half goes: with both halves some 15 MB at the most.
-const HALF: usize = 5_000;
+/// How many are kept before the older half goes: with both halves some 6 MB at the most.
+const HALF: usize = 2_000;
 
 /// The requests at hand.
 #[derive(Debug, Default)]

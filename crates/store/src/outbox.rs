@@ -237,11 +237,11 @@ pub async fn remove(tx: &mut PgConnection, letters: &[(i64, Uuid, Timestamp)]) -
     Ok(())
 }
 
-/// Tries to hold those of the wanted shards that it does not hold yet; the locks last as long as the
-/// connection. Gives those now held.
-pub async fn hold_shards(conn: &mut PgConnection, held: &[i16], wanted: &[i16]) -> Result<Vec<i16>, Error> {
+/// Tries to hold those shards that it does not hold yet; the locks last as long as the connection. Gives those
+/// now held.
+pub async fn hold_shards(conn: &mut PgConnection, held: &[i16]) -> Result<Vec<i16>, Error> {
     let mut all = held.to_vec();
-    for shard in wanted.iter().copied().filter(|s| !held.contains(s)) {
+    for shard in (0..SHARDS).filter(|s| !held.contains(s)) {
         let got: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
             .bind(LOCK_SPACE)
             .bind(i32::from(shard))

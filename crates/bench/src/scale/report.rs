@@ -63,7 +63,7 @@ impl Report {
             for (command, name) in [
                 ("late --province 01", "late of a province, s"),
                 ("request trace ID", "trace, s"),
-                ("report --level province --from YESTERDAY --to YESTERDAY", "report of a day by province, s"),
+                ("report --province 01 --from A-MONTH-AGO --to YESTERDAY", "report of a province's month, s"),
             ] {
                 if let Some(seconds) = large.commands_seconds.get(command) {
                     targets.push(at_most(name, *seconds, 2.0));
