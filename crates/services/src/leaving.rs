@@ -27,6 +27,8 @@ use crate::confirmed::{Confirmed, means};
 const AT_ONCE: usize = 3;
 /// How many letters may be under way: marking that lags behind holds up what is read next.
 const MOST: usize = 2_000;
+/// How many are marked together: their requests, and perhaps all of their events, are in memory at once.
+const MARKED_TOGETHER: usize = 500;
 /// Of so many that wait for their marks, each waits for a while for a command that takes the mark along.
 const MANY: usize = 8;
 /// For how long.
@@ -172,9 +174,11 @@ impl Leaving {
         if self.marking.is_empty() {
             let all = all || self.confirmed.len() < MANY;
             let waits = |left: &Left| !all && left.since.elapsed() < WAITS_FOR_COMMAND && unwritten.has(left.means);
-            let (later, now) = mem::take(&mut self.confirmed).into_iter().partition(waits);
+            let (mut later, mut now): (Vec<Left>, Vec<Left>) =
+                mem::take(&mut self.confirmed).into_iter().partition(waits);
+            later.extend(now.drain(now.len().min(MARKED_TOGETHER)..));
             self.confirmed = later;
-            self.marking = Vec::into(now);
+            self.marking = now.into();
         }
         self.marking.clone()
     }

@@ -90,12 +90,13 @@ async fn mark(core: &Core, conn: &mut PgConnection, confirmed: &[Left]) -> Resul
     delivery::sent(&mut tx, &deliveries).await?;
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     core.confirmed.written(&marked.into_iter().map(|(mark, _)| mark).collect::<Vec<_>>());
-    for (id, event) in seen {
-        let request = &requests[&id].request;
+    for (id, event) in &seen {
+        let request = &requests[id].request;
         let home = request.opening.responder;
-        core.metrics.observe(request, &event, &province_of(&reference, home), reference.calendar_of(home));
+        core.metrics.observe(request, event, &province_of(&reference, home), reference.calendar_of(home));
     }
-    core.at_hand.keep(requests.into_values());
+    // Of what was sent again nothing follows soon.
+    core.at_hand.keep(seen.iter().filter_map(|(id, _)| requests.remove(id)));
     Ok(())
 }
 
