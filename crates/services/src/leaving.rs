@@ -24,7 +24,7 @@ use crate::abort_point::AbortPoint;
 use crate::confirmed::{Confirmed, means};
 
 /// How many batches are on their way at once.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
 /// How many letters may be under way: marking that lags behind holds up what is read next.
 const MOST: usize = 2_000;
 /// How many are marked together: their requests, and perhaps all of their events, are in memory at once.
