@@ -28,7 +28,7 @@ use crate::connection::{Bus, Line};
 /// past 1,000.
 const UNDER_WAY: usize = 800;
 /// How many channels a publisher spreads the queues over. Measured with 3,200 inboxes, each getting
-/// its first message, over all publishers of a process together: 1 channel 9 s, 8 5 s, 32 1.3 s. A relay has six
+/// its first message, over all publishers of a process together: 1 channel 9 s, 8 5 s, 32 1.3 s. A relay has four
 /// publishers; more channels than that takes make RabbitMQ and the process wake for less at a time.
 const CHANNELS: usize = 4;
 const PERSISTENT: u8 = 2;

@@ -24,7 +24,7 @@ use xacminh_contract::trace::{Trace, TraceId};
 use xacminh_contract::values;
 use xacminh_domain::id::OfficeId;
 use xacminh_store::outage::Server;
-use xacminh_store::outbox::{self, Letter, SHARDS, Waiting};
+use xacminh_store::outbox::{self, Letter, Waiting};
 use xacminh_store::{PgConnection, PgListener, epoch};
 
 use crate::abort_point::AbortPoint;
@@ -271,11 +271,9 @@ impl<'a> Relay<'a> {
         self.mark_from = Instant::now() + MARK_REST.max(2 * self.mark_began.elapsed());
     }
 
-    /// Holds what shards of its own it can get.
+    /// Holds what shards it can get; asks for none that it holds.
     async fn hold(&mut self, leaving: &Leaving) -> Result<(), Error> {
-        if self.held.len() < usize::from(SHARDS.unsigned_abs())
-            && self.asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS)
-        {
+        if self.asked.is_none_or(|at| at.elapsed() > ASK_FOR_SHARDS) {
             let held = outbox::hold_shards(&mut self.conn, &self.held).await?;
             let before = mem::replace(&mut self.held, held);
             let new: Vec<i16> = self.held.iter().copied().filter(|shard| !before.contains(shard)).collect();
