@@ -23,6 +23,7 @@ use xacminh_trust::key::KeyRing;
 use crate::bustle::Bustle;
 use crate::confirmed::Confirmed;
 use crate::error::Error;
+use crate::handed::Handed;
 use crate::metrics::Metrics;
 use crate::repeats::Repeats;
 use crate::within::within;
@@ -46,6 +47,8 @@ pub struct Core {
     pub(crate) at_hand: Arc<AtHand>,
     /// What RabbitMQ confirmed to this process and no row tells yet.
     pub(crate) confirmed: Arc<Confirmed>,
+    /// What it has just committed for its own relay.
+    pub(crate) handed: Arc<Handed>,
     /// Whether commands come twice these days.
     pub(crate) repeats: Arc<Repeats>,
     /// How busy this process is with commands.
@@ -69,6 +72,7 @@ impl Core {
             reference: watch::Sender::new(Arc::new(loaded)),
             at_hand: Arc::default(),
             confirmed: Arc::default(),
+            handed: Arc::default(),
             repeats: Arc::default(),
             bustle: Arc::default(),
         })

@@ -12,6 +12,7 @@ pub mod disposition;
 mod duplicates;
 mod error;
 pub mod escalating;
+mod handed;
 pub mod intake;
 mod judging;
 mod leaving;

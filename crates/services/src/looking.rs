@@ -1,5 +1,5 @@
-//! What may leave now. A relay knows what waits: it reads of the store what is new, and whole what it
-//! has chosen.
+//! What may leave now. A relay knows what waits: its own process tells it, and what else is new it reads of the store.
+//! Only what it has chosen it reads whole.
 //!
 //! Only of offices for which very much waits does it know nothing, and asks each time what of theirs leaves next: one
 //! that is silent, with a hundred thousand requests waiting, costs the others nothing.
@@ -14,6 +14,7 @@ use xacminh_store::{Error, PgConnection};
 
 use xacminh_trust::key::KeyRing;
 
+use crate::handed::News;
 use crate::leaving::Leaving;
 use crate::rooms::Rooms;
 use crate::trail::Trail;
@@ -45,6 +46,8 @@ pub(crate) struct Looking {
     /// Work that no key at hand opens, for whom, and until when.
     shut: HashMap<RequestId, (OfficeId, Instant)>,
     rooms: Rooms,
+    /// Something came of which it knows nothing, and which it will know by reading on.
+    unread: bool,
 }
 
 /// What may leave, and whether there is more of it.
@@ -66,7 +69,28 @@ impl Looking {
         }
         self.letters_trail.begin_anew();
         self.work_trail.begin_anew();
+        self.unread = true;
         self.rooms.take_over(conn, shards, &work_of(leaving)).await
+    }
+
+    /// Something may have come that the next look has to read.
+    pub(crate) fn read_on(&mut self) {
+        self.unread = true;
+    }
+
+    /// What the process itself put on its way; nothing of it need be read.
+    pub(crate) fn hear(&mut self, news: News) {
+        self.unread |= news.is_cut;
+        for (order, office) in news.work {
+            self.work.add(order, office);
+        }
+        for (place, office) in news.letters {
+            if self.letters.len() < MOST_LETTERS {
+                self.letters.add(place, office);
+            } else {
+                self.unread = true;
+            }
+        }
     }
 
     /// What may leave now: work before letters, so that a request never comes after what is said about it.
@@ -78,11 +102,13 @@ impl Looking {
         leaving: &Leaving,
     ) -> Result<Found, Error> {
         self.end_waits(Instant::now());
+        if self.unread {
+            self.read(conn, shards).await?;
+        }
         let busy: HashSet<OfficeId> = leaving.busy().collect();
-        let work = self.choose_work(conn, shards, leaving, &busy).await?;
-        let letters = self.choose_letters(conn, shards, leaving, &busy).await?;
-        let reads_on = self.work_trail.is_cut() || self.letters_trail.is_cut() && self.letters.len() < MOST_LETTERS;
-        let more = reads_on || work.len() >= BATCH || letters.len() >= BATCH;
+        let work = self.choose_work(conn, leaving, &busy).await?;
+        let letters = self.letters.choose(&busy, &leaving.letters().collect(), BATCH);
+        let more = self.unread || work.len() >= BATCH || letters.len() >= BATCH;
 
         let found = delivery::open(conn, keys, &work).await?;
         let mut waiting = self.opened(found, work.into_iter().map(Place::Delivery));
@@ -129,14 +155,17 @@ impl Looking {
         }
     }
 
-    async fn choose_letters(
-        &mut self,
-        conn: &mut PgConnection,
-        shards: &[i16],
-        leaving: &Leaving,
-        busy: &HashSet<OfficeId>,
-    ) -> Result<Vec<i64>, Error> {
-        if self.letters.len() < MOST_LETTERS {
+    /// Reads what is new, a piece of it.
+    async fn read(&mut self, conn: &mut PgConnection, shards: &[i16]) -> Result<(), Error> {
+        let after = self.work_trail.after(Instant::now());
+        let (sight, arrived) = delivery::arrived(conn, shards, after, PIECE, self.work.deep()).await?;
+        let last = arrived.last().map(|(arrival, ..)| *arrival);
+        self.work_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
+        for (_, order, office) in arrived {
+            self.work.add(order, office);
+        }
+        let has_space = self.letters.len() < MOST_LETTERS;
+        if has_space {
             let after = self.letters_trail.after(Instant::now());
             let (sight, arrived) = outbox::arrived(conn, shards, after, PIECE).await?;
             let last = arrived.last().map(|(place, _)| *place);
@@ -145,13 +174,13 @@ impl Looking {
                 self.letters.add(place, office);
             }
         }
-        Ok(self.letters.choose(busy, &leaving.letters().collect(), BATCH))
+        self.unread = self.work_trail.is_cut() || self.letters_trail.is_cut() && has_space;
+        Ok(())
     }
 
     async fn choose_work(
         &mut self,
         conn: &mut PgConnection,
-        shards: &[i16],
         leaving: &Leaving,
         busy: &HashSet<OfficeId>,
     ) -> Result<Vec<RequestId>, Error> {
@@ -159,14 +188,6 @@ impl Looking {
         rooms.extend(busy.iter().map(|office| (*office, 0)));
         let mut except: HashMap<RequestId, OfficeId> = leaving.work().collect();
         except.extend(self.shut.iter().map(|(request, (office, _))| (*request, *office)));
-
-        let after = self.work_trail.after(Instant::now());
-        let (sight, arrived) = delivery::arrived(conn, shards, after, PIECE, self.work.deep()).await?;
-        let last = arrived.last().map(|(arrival, ..)| *arrival);
-        self.work_trail.looked(sight, last, is_cut(arrived.len()), Instant::now());
-        for (_, order, office) in arrived {
-            self.work.add(order, office);
-        }
         let others = self.first_of_the_deep(conn, &rooms, &except).await?;
         let limit = if others.is_empty() { BATCH } else { BATCH_OF_MANY };
         Ok(self.work.choose(&others, &rooms, &except, limit))

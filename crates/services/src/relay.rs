@@ -38,7 +38,7 @@ use crate::outages;
 use crate::sending_again;
 use crate::within::within;
 
-/// How often the outbox is swept for what no bell was rung for.
+/// How often the tables are read for what no bell was rung for and nobody handed on.
 const SWEEP: Duration = Duration::from_secs(1);
 /// For how long after a look nothing is looked for, so that letters share a batch. Longer if a look takes
 /// longer: looking is never more than a third of what a relay does.
@@ -74,7 +74,9 @@ async fn send(core: &Core, bus: &Bus, stop: &CancellationToken) {
             let (relay, bell) = within(Relay::new(core)).await?;
             relay.send(bell, &mut leaving, stop).await
         };
-        if let Err(error) = ended.await {
+        let ended = ended.await;
+        core.handed.let_go();
+        if let Err(error) = ended {
             if told.is_news(&error) || began.elapsed() > PROVED_AFTER {
                 tracing::warn!(%error, "the relay lost its place; it starts anew");
             }
@@ -100,10 +102,12 @@ struct Relay<'a> {
     /// What goes out as `xm-epoch`: asked for with each batch, so that nothing leaves a restored
     /// store under the epoch of the one before.
     epoch: String,
-    /// Something may wait that was not read.
+    /// Something may wait that could leave.
     rung: bool,
     /// When it last looked.
     looked_at: Instant,
+    /// When it last read what is new.
+    read_at: Instant,
     /// Before that it does not look for what it was rung for.
     look_from: Instant,
     /// Before that it does not mark.
@@ -129,6 +133,7 @@ impl<'a> Relay<'a> {
             epoch: String::new(),
             rung: true,
             looked_at: now,
+            read_at: now,
             look_from: now,
             mark_from: now,
             mark_began: now,
@@ -171,23 +176,31 @@ impl<'a> Relay<'a> {
                 () = tokio::time::sleep_until(next.into()) => {}
                 heard = bell.recv() => {
                     heard.map_err(xacminh_store::Error::from)?;
+                    self.looking.read_on();
                     self.rung = true;
                 }
+                () = self.core.handed.rung() => self.rung = true,
                 Some(marked) = self.marking.join_next() => self.end_marking(done(marked)?, leaving),
                 Some(published) = leaving.publishing.join_next() => self.take_in(done(published), leaving),
             }
         }
     }
 
-    /// Reads a batch and publishes it.
+    /// Chooses a batch and publishes it.
     async fn look(&mut self, bell: &mut PgListener, leaving: &mut Leaving) -> Result<(), Error> {
         let began = Instant::now();
         // What was rung for so far is read now.
         while let Some(heard) = bell.recv().now_or_never() {
             heard.map_err(xacminh_store::Error::from)?;
+            self.looking.read_on();
+        }
+        if self.read_at.elapsed() >= SWEEP {
+            self.read_at = began;
+            self.looking.read_on();
         }
         let Found { mut waiting, more } = within(async {
             self.hold(leaving).await?;
+            self.looking.hear(self.core.handed.take());
             let found = self.looking.look(&mut self.conn, &self.core.keys, &self.held, leaving).await?;
             if !found.waiting.is_empty() {
                 self.epoch = epoch::current(&mut self.conn).await?.id.to_string();
@@ -278,6 +291,7 @@ impl<'a> Relay<'a> {
             let before = mem::replace(&mut self.held, held);
             let new: Vec<i16> = self.held.iter().copied().filter(|shard| !before.contains(shard)).collect();
             self.looking.take_over(&mut self.conn, &new, leaving).await?;
+            self.core.handed.hold(&new);
             self.asked = Some(Instant::now());
         }
         Ok(())

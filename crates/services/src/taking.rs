@@ -22,6 +22,7 @@ use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::request::{Event, State};
+use xacminh_store::delivery::Order;
 use xacminh_store::inbox::{self, Key, Seen, Taken};
 use xacminh_store::ledger::Chained;
 use xacminh_store::parked::{self, NewParked, Refused};
@@ -34,6 +35,7 @@ use crate::composing::{self, Receipts};
 use crate::core::{Core, climb, new_id, province_of, provinces};
 use crate::duplicates;
 use crate::error::Error;
+use crate::handed::News;
 use crate::judging::{self, Bench, Ready};
 use crate::reading::{Asked, DIGEST, Read, out_of_range, read, sender, signed, wanted, whole_microseconds};
 use crate::reconciling;
@@ -268,12 +270,20 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     parked::refuse(&mut tx, &core.keys, now, &refusals).await?;
     let parked_rows: Vec<_> = parked_now.iter().map(|(d, reason)| new_parked(queue, d, reason)).collect();
     parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
-    outbox::put(&mut tx, &core.keys, &done.letters).await?;
+    let letters = outbox::put_unheard(&mut tx, &core.keys, &done.letters).await?;
     delivery::put(&mut tx, &core.keys, &done.deliveries).await?;
-    delivery::end(&mut tx, &heard_of(&done.seen, &requests)).await?;
+    let heard = heard_of(&done.seen, &requests);
+    let more = delivery::end(&mut tx, &heard).await?;
+    let room = heard.iter().filter(|_| more).map(|(id, _)| requests[id].request.opening.responder);
+    let work = done.deliveries.iter().map(|new| (Order::of_new(new), new.letter.office));
+    let news = News { letters, work: work.collect(), room: room.collect(), is_cut: false };
+    if !core.handed.reaches(&news) {
+        outbox::ring(&mut tx).await?;
+    }
     AbortPoint::BeforeCommit.reach();
     tx.commit().await.map_err(xacminh_store::Error::from)?;
     core.confirmed.written(&along);
+    core.handed.hand(news);
 
     for (id, event) in &done.seen {
         let request = &requests[id].request;

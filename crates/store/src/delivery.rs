@@ -40,6 +40,9 @@ pub struct NewDelivery {
     pub due_on: Option<Date>,
 }
 
+/// Where W's file has no due date, in the order of leaving.
+const LATEST: Date = Date::constant(9999, 12, 31);
+
 fn rank(lane: Lane) -> i16 {
     match lane {
         Lane::Urgent => 0,
@@ -48,7 +51,7 @@ fn rank(lane: Lane) -> i16 {
     }
 }
 
-/// Puts work on its way and wakes the relays once the transaction commits.
+/// Puts work on its way and wakes nobody.
 pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> Result<(), Error> {
     if new.is_empty() {
         return Ok(());
@@ -60,9 +63,9 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> 
     query(
         "insert into deliveries (request_id, shard, office, message_id, rank, due_on, created_at, traceparent, sealed)
          select request_id, shard, office, message_id, rank, coalesce(due_on, 'infinity'), created_at, traceparent, sealed
-         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::uuid[], $5::smallint[], $6::date[],
-             $7::timestamptz[], $8::text[], $9::bytea[])
-           as n (request_id, shard, office, message_id, rank, due_on, created_at, traceparent, sealed)",
+         from (select unnest($1::uuid[]) as request_id, unnest($2::smallint[]) as shard, unnest($3::text[]) as office,
+             unnest($4::uuid[]) as message_id, unnest($5::smallint[]) as rank, unnest($6::date[]) as due_on,
+             unnest($7::timestamptz[]) as created_at, unnest($8::text[]) as traceparent, unnest($9::bytea[]) as sealed) n",
     )
     .bind(new.iter().map(|d| d.request.uuid()).collect::<Vec<_>>())
     .bind(new.iter().map(|d| shard(d.letter.office)).collect::<Vec<_>>())
@@ -73,9 +76,9 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, new: &[NewDelivery]) -> 
     .bind(new.iter().map(|d| At(d.letter.created_at)).collect::<Vec<_>>())
     .bind(new.iter().map(|d| d.letter.traceparent.as_deref()).collect::<Vec<_>>())
     .bind(sealed)
-    .execute(&mut *tx)
+    .execute(tx)
     .await?;
-    outbox::ring(tx).await
+    Ok(())
 }
 
 /// The place of a delivery among those that wait: the lesser leaves first. Its lane, W's file due, when it was
@@ -90,6 +93,11 @@ pub struct Order {
 }
 
 impl Order {
+    /// Of work that was put on its way.
+    pub fn of_new(new: &NewDelivery) -> Self {
+        Self::of(new.request, new.lane, new.due_on.unwrap_or(LATEST), new.letter.created_at)
+    }
+
     /// Of a request in a lane.
     pub fn of(request: RequestId, lane: Lane, due_on: Date, created_at: Timestamp) -> Self {
         Self { rank: rank(lane), due_on, created_at, request }
@@ -221,8 +229,8 @@ pub async fn sent(tx: &mut PgConnection, sent: &[(RequestId, Timestamp, Timestam
     }
     query(
         "update deliveries d set sent_at = n.sent_at, again_at = n.again_at
-         from (select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
-               as n (request_id, sent_at, again_at) limit $4) n
+         from (select unnest($1::uuid[]) as request_id, unnest($2::timestamptz[]) as sent_at,
+             unnest($3::timestamptz[]) as again_at limit $4) n
          where d.request_id = n.request_id",
     )
     .bind(sent.iter().map(|(id, ..)| id.uuid()).collect::<Vec<_>>())
@@ -236,15 +244,16 @@ pub async fn sent(tx: &mut PgConnection, sent: &[(RequestId, Timestamp, Timestam
 }
 
 /// H's system has these, or nobody needs them any more: they move to what was sent, each with when it left where
-/// that is known and no row tells it. Wakes the relays if more waits for one of these offices: there is room now.
-pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]) -> Result<(), Error> {
+/// that is known and no row tells it. Says whether more waits for one of these offices, for which there is room now;
+/// wakes nobody.
+pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]) -> Result<bool, Error> {
     if ended.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    let more: bool = sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "with gone as (
              delete from deliveries d
-             using (select * from unnest($1::uuid[], $3::timestamptz[]) as n (request_id, sent_at) limit $4) n
+             using (select unnest($1::uuid[]) as request_id, unnest($3::timestamptz[]) as sent_at limit $4) n
              where d.request_id = n.request_id
              returning d.shard, d.office, d.message_id, d.request_id, d.created_at, d.traceparent, d.sealed,
                  coalesce(d.sent_at, n.sent_at) as sent_at),
@@ -263,9 +272,8 @@ pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]
     .bind(ended.iter().map(|(_, at)| at.map(At)).collect::<Vec<_>>())
     // As in `request::update`.
     .bind(i64::try_from(ended.len()).unwrap_or(i64::MAX))
-    .fetch_one(&mut *tx)
-    .await?;
-    if more { outbox::ring(tx).await } else { Ok(()) }
+    .fetch_one(tx)
+    .await?)
 }
 
 /// How many each of these offices has in flight; offices with none are left out.

@@ -97,14 +97,29 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, letters: &[Letter]) -> R
     if letters.is_empty() {
         return Ok(());
     }
+    put_unheard(tx, keys, letters).await?;
+    ring(tx).await
+}
+
+/// Puts letters into the outbox and wakes nobody. Gives where each waits, and for whom.
+pub async fn put_unheard(
+    tx: &mut PgConnection,
+    keys: &KeyRing,
+    letters: &[Letter],
+) -> Result<Vec<(i64, OfficeId)>, Error> {
+    if letters.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut sealed = Vec::with_capacity(letters.len());
     for letter in letters {
         sealed.push(keys.seal(letter.message_id.as_bytes(), &letter.body)?);
     }
-    query(
+    let rows = query(
         "insert into outbox (shard, office, message_id, message_type, request_id, marks, created_at, traceparent, sealed)
-         select * from unnest($1::smallint[], $2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::text[],
-             $7::timestamptz[], $8::text[], $9::bytea[])",
+         select unnest($1::smallint[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::text[]),
+             unnest($5::uuid[]), unnest($6::text[]), unnest($7::timestamptz[]), unnest($8::text[]),
+             unnest($9::bytea[])
+         returning outbox_id, office",
     )
     .bind(letters.iter().map(|l| shard(l.office)).collect::<Vec<_>>())
     .bind(letters.iter().map(|l| l.office.to_string()).collect::<Vec<_>>())
@@ -115,13 +130,13 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, letters: &[Letter]) -> R
     .bind(letters.iter().map(|l| At(l.created_at)).collect::<Vec<_>>())
     .bind(letters.iter().map(|l| l.traceparent.as_deref()).collect::<Vec<_>>())
     .bind(sealed)
-    .execute(&mut *tx)
+    .fetch_all(tx)
     .await?;
-    ring(tx).await
+    rows.iter().map(|row| Ok((row.try_get("outbox_id")?, office(row.try_get("office")?)?))).collect()
 }
 
 /// Wakes the relays of all processes once the transaction commits.
-pub(crate) async fn ring(tx: &mut PgConnection) -> Result<(), Error> {
+pub async fn ring(tx: &mut PgConnection) -> Result<(), Error> {
     query("select pg_notify($1, '')").bind(WAKE).execute(tx).await?;
     Ok(())
 }
@@ -216,8 +231,8 @@ pub async fn remove(tx: &mut PgConnection, letters: &[(i64, Uuid, Timestamp)]) -
     query(
         "with gone as (
              delete from outbox o
-             using (select * from unnest($1::bigint[], $2::uuid[], $3::timestamptz[])
-                    as c (outbox_id, message_id, sent_at) limit $5) c
+             using (select unnest($1::bigint[]) as outbox_id, unnest($2::uuid[]) as message_id,
+                 unnest($3::timestamptz[]) as sent_at limit $5) c
              where o.outbox_id = c.outbox_id and o.message_id = c.message_id
              returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed,
                  c.sent_at)
