@@ -50,9 +50,8 @@ pub async fn put(tx: &mut PgConnection, at: Timestamp, taken: &[Taken]) -> Resul
     sorted.sort_by_key(|t| (t.key.1, t.key.0));
     let done = query(
         "insert into inbox (message_id, sender, body_digest, at, command, request_id, receipt, refused)
-         select m, s, d, $4, c, r, b, f
-         from unnest($1::uuid[], $2::text[], $3::bytea[], $5::text[], $6::uuid[], $7::bytea[], $8::bool[])
-             as t (m, s, d, c, r, b, f)",
+         select unnest($1::uuid[]), unnest($2::text[]), unnest($3::bytea[]), $4, unnest($5::text[]), unnest($6::uuid[]),
+             unnest($7::bytea[]), unnest($8::bool[])",
     )
     .bind(sorted.iter().map(|t| t.key.1.uuid()).collect::<Vec<_>>())
     .bind(sorted.iter().map(|t| t.key.0.to_string()).collect::<Vec<_>>())

@@ -125,7 +125,8 @@ pub(crate) async fn append_all(tx: &mut PgConnection, rows: &[&LedgerRow]) -> Re
     let seqs: Vec<i32> = rows.iter().map(|r| i32::try_from(r.seq).unwrap_or(i32::MAX)).collect();
     query(
         "insert into events (request_id, seq, at, prev_hash, hash, body)
-         select * from unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::bytea[], $5::bytea[], $6::bytea[])",
+         select unnest($1::uuid[]), unnest($2::int[]), unnest($3::timestamptz[]), unnest($4::bytea[]),
+             unnest($5::bytea[]), unnest($6::bytea[])",
     )
     .bind(rows.iter().map(|r| r.request_id).collect::<Vec<_>>())
     .bind(seqs)

@@ -77,7 +77,8 @@ pub async fn add(tx: &mut PgConnection, lines: &[NewLine]) -> Result<(), Error> 
     }
     query(
         "insert into notice_lines (office, leave_at, topic, for_whom, request_id, due_on)
-         select * from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::date[])",
+         select unnest($1::text[]), unnest($2::timestamptz[]), unnest($3::text[]), unnest($4::text[]),
+             unnest($5::uuid[]), unnest($6::date[])",
     )
     .bind(lines.iter().map(|l| l.office.to_string()).collect::<Vec<_>>())
     .bind(lines.iter().map(|l| At(l.leave_at)).collect::<Vec<_>>())

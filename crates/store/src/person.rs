@@ -32,12 +32,15 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, persons: &[NewPerson]) -
         sealed.push(key.seal(person.request.uuid().as_bytes(), &person.plain)?);
         wrapped.push(wrap);
     }
-    query("insert into persons (request_id, wrapped_key, sealed) select * from unnest($1::uuid[], $2::bytea[], $3::bytea[])")
-        .bind(persons.iter().map(|p| p.request.uuid()).collect::<Vec<_>>())
-        .bind(wrapped.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>())
-        .bind(sealed)
-        .execute(tx)
-        .await?;
+    query(
+        "insert into persons (request_id, wrapped_key, sealed)
+         select unnest($1::uuid[]), unnest($2::bytea[]), unnest($3::bytea[])",
+    )
+    .bind(persons.iter().map(|p| p.request.uuid()).collect::<Vec<_>>())
+    .bind(wrapped.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>())
+    .bind(sealed)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -66,7 +69,7 @@ pub async fn put_answers(tx: &mut PgConnection, keys: &KeyRing, answers: &[(Requ
         }
     }
     query(
-        "insert into answers (request_id, sealed) select * from unnest($1::uuid[], $2::bytea[]) on conflict do nothing",
+        "insert into answers (request_id, sealed) select unnest($1::uuid[]), unnest($2::bytea[]) on conflict do nothing",
     )
     .bind(ids)
     .bind(sealed)

@@ -70,8 +70,9 @@ pub async fn begin(tx: &mut PgConnection, new: &[(&Request, &Provinces, Timestam
     query(
         "insert into timers (request_id, due_at, requester, responder, requester_province, responder_province,
              submitted_at, lookup_pending, state, clock_cause, answer_due_at)
-         select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[],
-             $7::timestamptz[], $8::bool[], $9::text[], $10::text[], $11::timestamptz[])",
+         select unnest($1::uuid[]), unnest($2::timestamptz[]), unnest($3::text[]), unnest($4::text[]),
+             unnest($5::text[]), unnest($6::text[]), unnest($7::timestamptz[]), unnest($8::bool[]),
+             unnest($9::text[]), unnest($10::text[]), unnest($11::timestamptz[])",
     )
     .bind(new.iter().map(|(r, ..)| r.id.uuid()).collect::<Vec<_>>())
     .bind(new.iter().map(|(.., at)| At(*at)).collect::<Vec<_>>())
@@ -100,8 +101,9 @@ pub async fn set(tx: &mut PgConnection, changes: &[Change]) -> Result<(), Error>
              due_at = coalesce(n.due_at, t.due_at), state = coalesce(n.state, t.state),
              clock_cause = coalesce(n.clock_cause, t.clock_cause),
              answer_due_at = coalesce(n.answer_due_at, t.answer_due_at)
-         from (select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::timestamptz[])
-             as n (request_id, due_at, state, clock_cause, answer_due_at) limit $6) n
+         from (select unnest($1::uuid[]) as request_id, unnest($2::timestamptz[]) as due_at,
+             unnest($3::text[]) as state, unnest($4::text[]) as clock_cause,
+             unnest($5::timestamptz[]) as answer_due_at limit $6) n
          where t.request_id = n.request_id
              and (n.due_at <> t.due_at or n.state <> t.state or n.clock_cause <> coalesce(t.clock_cause, '')
                  or n.answer_due_at <> coalesce(t.answer_due_at, '-infinity'))",
