@@ -209,7 +209,7 @@ impl Relay {
         let rows = sqlx::query(
             // The limit has PostgreSQL look for each by its key, as the product does in its `request::update`.
             "update lives l set state = greatest(l.state, n.s)
-             from (select unnest($1::uuid[]) as i, unnest($2::smallint[]) as s limit $3) n
+             from (select * from unnest($1::uuid[], $2::smallint[]) as n (i, s) limit $3) n
              where l.request_id = n.i returning l.request_id, l.requester",
         )
         .bind(&ids)

@@ -1,7 +1,7 @@
 //! What this process has just committed for offices whose shards its own relay holds.
 //!
-//! Such work and such letters need no bell of PostgreSQL's and no look into its tables: the relay is handed where they
-//! wait. Everything else is rung for, and read by whoever holds the shard. The rows are what counts: whatever was not
+//! Such work and such letters need no bell of PostgreSQL's and no look into its tables: the relay is handed them and
+//! where they wait. Everything else is rung for, and read by whoever holds the shard. The rows are what counts: whatever was not
 //! handed on, because a process died or a shard changed hands at that moment, is found when the relay reads next, after
 //! a second at most.
 
@@ -11,18 +11,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use xacminh_domain::id::OfficeId;
 use xacminh_store::delivery::Order;
-use xacminh_store::outbox::shard;
+use xacminh_store::outbox::{Letter, shard};
 
 /// How much is kept for a relay that does not come for it; what is more it reads.
-const MOST: usize = 10_000;
+const MOST: usize = 4_000;
 
 /// What a transaction brought.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     /// Letters in the outbox, by their places.
-    pub(crate) letters: Vec<(i64, OfficeId)>,
+    pub(crate) letters: Vec<(i64, Letter)>,
     /// Work for home offices.
-    pub(crate) work: Vec<(Order, OfficeId)>,
+    pub(crate) work: Vec<(Order, Letter)>,
     /// Offices that have room for what waits for them.
     pub(crate) room: Vec<OfficeId>,
     /// There was more.
@@ -31,8 +31,8 @@ pub(crate) struct News {
 
 impl News {
     fn offices(&self) -> impl Iterator<Item = OfficeId> {
-        let letters = self.letters.iter().map(|(_, office)| *office);
-        letters.chain(self.work.iter().map(|(_, office)| *office)).chain(self.room.iter().copied())
+        let letters = self.letters.iter().map(|(_, letter)| letter.office);
+        letters.chain(self.work.iter().map(|(_, letter)| letter.office)).chain(self.room.iter().copied())
     }
 
     fn len(&self) -> usize {
@@ -77,10 +77,10 @@ impl Handed {
         if all.len() + news.len() > MOST {
             *all = News { is_cut: true, ..News::default() };
         } else {
-            let is_held = |office: &OfficeId| held.contains(&shard(*office));
-            all.letters.extend(news.letters.into_iter().filter(|(_, office)| is_held(office)));
-            all.work.extend(news.work.into_iter().filter(|(_, office)| is_held(office)));
-            all.room.extend(news.room.into_iter().filter(is_held));
+            let is_held = |office: OfficeId| held.contains(&shard(office));
+            all.letters.extend(news.letters.into_iter().filter(|(_, letter)| is_held(letter.office)));
+            all.work.extend(news.work.into_iter().filter(|(_, letter)| is_held(letter.office)));
+            all.room.extend(news.room.into_iter().filter(|office| is_held(*office)));
         }
         if all.len() > 0 || all.is_cut {
             self.bell.notify_one();
@@ -109,7 +109,17 @@ mod tests {
     use super::*;
 
     fn letters(offices: &[OfficeId]) -> News {
-        News { letters: (0..).zip(offices.iter().copied()).collect(), ..News::default() }
+        let letter = |office: &OfficeId| Letter {
+            office: *office,
+            message_id: uuid::Uuid::nil(),
+            message_type: "xacminh.notice.v1".to_owned(),
+            request_id: None,
+            mark: None,
+            created_at: "2026-11-19T08:00:00+07:00".parse().unwrap(),
+            traceparent: None,
+            body: Vec::new(),
+        };
+        News { letters: (0..).zip(offices.iter().map(letter)).collect(), ..News::default() }
     }
 
     #[test]
@@ -128,7 +138,8 @@ mod tests {
         handed.hand(News { room: vec![a, b], ..News::default() });
         assert_eq!(handed.rung().now_or_never(), Some(()));
         let news = handed.take();
-        assert_eq!((news.letters, news.room, news.is_cut), (vec![(1, a)], vec![a], false));
+        let found: Vec<(i64, OfficeId)> = news.letters.iter().map(|(place, letter)| (*place, letter.office)).collect();
+        assert_eq!((found, news.room, news.is_cut), (vec![(1, a)], vec![a], false));
         assert_eq!(handed.take().len(), 0);
 
         handed.hand(letters(&[a]));

@@ -3,6 +3,7 @@
 mod abort_point;
 mod ages;
 pub mod answering;
+mod bodies;
 mod bustle;
 mod composing;
 mod confirmed;

@@ -14,6 +14,7 @@ use xacminh_store::{Error, PgConnection};
 
 use xacminh_trust::key::KeyRing;
 
+use crate::bodies::Bodies;
 use crate::handed::News;
 use crate::leaving::Leaving;
 use crate::rooms::Rooms;
@@ -46,6 +47,7 @@ pub(crate) struct Looking {
     /// Work that no key at hand opens, for whom, and until when.
     shut: HashMap<RequestId, (OfficeId, Instant)>,
     rooms: Rooms,
+    bodies: Bodies,
     /// Something came of which it knows nothing, and which it will know by reading on.
     unread: bool,
 }
@@ -81,12 +83,16 @@ impl Looking {
     /// What the process itself put on its way; nothing of it need be read.
     pub(crate) fn hear(&mut self, news: News) {
         self.unread |= news.is_cut;
-        for (order, office) in news.work {
-            self.work.add(order, office);
+        for (order, letter) in news.work {
+            self.work.add(order, letter.office);
+            if !self.work.is_deep(letter.office) {
+                self.bodies.keep(Place::Delivery(order.request), letter);
+            }
         }
-        for (place, office) in news.letters {
+        for (place, letter) in news.letters {
             if self.letters.len() < MOST_LETTERS {
-                self.letters.add(place, office);
+                self.letters.add(place, letter.office);
+                self.bodies.keep(Place::Outbox(place), letter);
             } else {
                 self.unread = true;
             }
@@ -110,18 +116,59 @@ impl Looking {
         let letters = self.letters.choose(&busy, &leaving.letters().collect(), BATCH);
         let more = self.unread || work.len() >= BATCH || letters.len() >= BATCH;
 
-        let found = delivery::open(conn, keys, &work).await?;
-        let mut waiting = self.opened(found, work.into_iter().map(Place::Delivery));
+        let mut waiting = self.open_work(conn, keys, &work).await?;
         for waiting in &waiting {
             self.rooms.taken(waiting.letter.office);
         }
-        let found = outbox::open(conn, keys, &letters).await?;
-        waiting.extend(self.opened(found, letters.into_iter().map(Place::Outbox)));
+        waiting.extend(self.open_letters(conn, keys, &letters).await?);
         Ok(Found { waiting, more })
+    }
+
+    /// Chosen work whole, in this order. What is here is asked for as well: it may have been taken back.
+    async fn open_work(
+        &mut self,
+        conn: &mut PgConnection,
+        keys: &KeyRing,
+        chosen: &[RequestId],
+    ) -> Result<Vec<Waiting>, Error> {
+        let (here, there): (Vec<RequestId>, Vec<RequestId>) =
+            chosen.iter().partition(|request| self.bodies.has(Place::Delivery(**request)));
+        let found = delivery::open(conn, keys, &there).await?;
+        let mut waiting = self.opened(found, there.into_iter().map(Place::Delivery));
+        let still = delivery::still_wait(conn, &here).await?;
+        for request in here {
+            let place = Place::Delivery(request);
+            if still.contains(&request) {
+                waiting.extend(self.bodies.take(place));
+            } else {
+                self.gone(place);
+            }
+        }
+        let order: HashMap<Place, usize> = chosen.iter().map(|request| Place::Delivery(*request)).zip(0..).collect();
+        waiting.sort_by_key(|waiting| order.get(&waiting.place));
+        Ok(waiting)
+    }
+
+    /// Chosen letters whole, in this order. Nobody takes them back.
+    async fn open_letters(
+        &mut self,
+        conn: &mut PgConnection,
+        keys: &KeyRing,
+        chosen: &[i64],
+    ) -> Result<Vec<Waiting>, Error> {
+        let (here, there): (Vec<i64>, Vec<i64>) =
+            chosen.iter().partition(|place| self.bodies.has(Place::Outbox(**place)));
+        let found = outbox::open(conn, keys, &there).await?;
+        let mut waiting = self.opened(found, there.into_iter().map(Place::Outbox));
+        waiting.extend(here.into_iter().filter_map(|place| self.bodies.take(Place::Outbox(place))));
+        let order: HashMap<Place, usize> = chosen.iter().map(|place| Place::Outbox(*place)).zip(0..).collect();
+        waiting.sort_by_key(|waiting| order.get(&waiting.place));
+        Ok(waiting)
     }
 
     /// It left, or is there no more.
     pub(crate) fn gone(&mut self, place: Place) {
+        self.bodies.gone(place);
         match place {
             Place::Outbox(place) => self.letters.gone(place),
             Place::Delivery(request) => self.work.gone(request),

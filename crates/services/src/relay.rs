@@ -125,7 +125,7 @@ impl<'a> Relay<'a> {
         let relay = Self {
             core,
             conn: core.store.along_indexes().await?,
-            marks: Some(core.store.conn().await?.detach()),
+            marks: Some(core.store.along_indexes().await?),
             marking: JoinSet::new(),
             held: Vec::new(),
             asked: None,

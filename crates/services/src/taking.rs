@@ -270,13 +270,14 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     parked::refuse(&mut tx, &core.keys, now, &refusals).await?;
     let parked_rows: Vec<_> = parked_now.iter().map(|(d, reason)| new_parked(queue, d, reason)).collect();
     parked::park(&mut tx, &core.keys, now, &parked_rows).await?;
-    let letters = outbox::put_unheard(&mut tx, &core.keys, &done.letters).await?;
+    let places = outbox::put_unheard(&mut tx, &core.keys, &done.letters).await?;
     delivery::put(&mut tx, &core.keys, &done.deliveries).await?;
     let heard = heard_of(&done.seen, &requests);
     let more = delivery::end(&mut tx, &heard).await?;
     let room = heard.iter().filter(|_| more).map(|(id, _)| requests[id].request.opening.responder);
-    let work = done.deliveries.iter().map(|new| (Order::of_new(new), new.letter.office));
-    let news = News { letters, work: work.collect(), room: room.collect(), is_cut: false };
+    let letters = done.letters.into_iter().filter_map(|letter| Some((*places.get(&letter.message_id)?, letter)));
+    let work = done.deliveries.into_iter().map(|new| (Order::of_new(&new), new.letter));
+    let news = News { letters: letters.collect(), work: work.collect(), room: room.collect(), is_cut: false };
     if !core.handed.reaches(&news) {
         outbox::ring(&mut tx).await?;
     }

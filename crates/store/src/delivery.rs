@@ -9,6 +9,8 @@
 //! What waits leaves an office at a time by lane and by the earliest due date of W's file, never
 //! more than there is room for; receipts and notices go through the outbox and do not count.
 
+use std::collections::HashSet;
+
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row, query};
 use uuid::Uuid;
@@ -193,6 +195,23 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, chosen: &[RequestId])
     Ok(batch)
 }
 
+/// Which of these deliveries wait.
+pub async fn still_wait(conn: &mut PgConnection, chosen: &[RequestId]) -> Result<HashSet<RequestId>, Error> {
+    if chosen.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // As in `open`.
+    let rows: Vec<Uuid> = sqlx::query_scalar(
+        "select c.request_id from unnest($1::uuid[]) as c (request_id) cross join lateral (
+             select sent_at from deliveries where request_id = c.request_id offset 0) d
+         where d.sent_at is null",
+    )
+    .bind(chosen.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(request_id).collect()
+}
+
 /// What waits for some offices and would leave first: of each office no more than is said beside it, of all no more
 /// than `limit`. Each costs a step along the index, however much waits for it.
 pub async fn first(
@@ -229,8 +248,8 @@ pub async fn sent(tx: &mut PgConnection, sent: &[(RequestId, Timestamp, Timestam
     }
     query(
         "update deliveries d set sent_at = n.sent_at, again_at = n.again_at
-         from (select unnest($1::uuid[]) as request_id, unnest($2::timestamptz[]) as sent_at,
-             unnest($3::timestamptz[]) as again_at limit $4) n
+         from (select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
+               as n (request_id, sent_at, again_at) limit $4) n
          where d.request_id = n.request_id",
     )
     .bind(sent.iter().map(|(id, ..)| id.uuid()).collect::<Vec<_>>())
@@ -253,7 +272,7 @@ pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]
     Ok(sqlx::query_scalar(
         "with gone as (
              delete from deliveries d
-             using (select unnest($1::uuid[]) as request_id, unnest($3::timestamptz[]) as sent_at limit $4) n
+             using (select * from unnest($1::uuid[], $3::timestamptz[]) as n (request_id, sent_at) limit $4) n
              where d.request_id = n.request_id
              returning d.shard, d.office, d.message_id, d.request_id, d.created_at, d.traceparent, d.sealed,
                  coalesce(d.sent_at, n.sent_at) as sent_at),

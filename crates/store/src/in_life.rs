@@ -303,10 +303,10 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
              answer_due_on = coalesce(n.answer_due_on, r.answer_due_on),
              answer_due_at = coalesce(n.answer_due_at, r.answer_due_at),
              calendar_version = coalesce(n.calendar_version, r.calendar_version)
-         from (select unnest($1::uuid[]) as request_id, unnest($2::int[]) as seq, unnest($3::bytea[]) as head_hash,
-             unnest($4::date[]) as file_due_on, unnest($5::date[]) as accept_due_on,
-             unnest($6::date[]) as answer_due_on, unnest($7::timestamptz[]) as answer_due_at,
-             unnest($8::text[]) as calendar_version limit $9) n
+         from (select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::date[], $5::date[], $6::date[],
+             $7::timestamptz[], $8::text[])
+           as n (request_id, seq, head_hash, file_due_on, accept_due_on, answer_due_on, answer_due_at,
+             calendar_version) limit $9) n
          where r.request_id = n.request_id",
     )
     .bind(counted.iter().map(|c| c.row.request_id).collect::<Vec<_>>())
@@ -330,7 +330,7 @@ pub async fn write(tx: &mut PgConnection, counted: &[Counted]) -> Result<(), Err
     if !waiting.is_empty() {
         query(
             "update deliveries d set due_on = n.due_on, arrival = default
-             from (select unnest($1::uuid[]) as request_id, unnest($2::date[]) as due_on limit $3) n
+             from (select * from unnest($1::uuid[], $2::date[]) as n (request_id, due_on) limit $3) n
              where d.request_id = n.request_id",
         )
         .bind(waiting.iter().map(|(id, _)| *id).collect::<Vec<_>>())

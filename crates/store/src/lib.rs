@@ -179,7 +179,7 @@ impl Store {
         Ok(conn)
     }
 
-    /// A connection of its own for reading what waits and is removed soon after. Along an index: that forgets the
+    /// A connection of its own for reading or removing what waits and is gone soon after. Along an index: that forgets the
     /// rows that were removed, which a bitmap, or a walk through a table that was small when the plan was made, would
     /// look up again and again until the next vacuum.
     pub async fn along_indexes(&self) -> Result<PgConnection, Error> {

@@ -1,5 +1,7 @@
 //! What has to leave: final bytes and headers, sealed, until RabbitMQ confirmed them.
 
+use std::collections::HashMap;
+
 use sqlx::postgres::{PgConnection, PgListener};
 use sqlx::{Row, query};
 use uuid::Uuid;
@@ -101,14 +103,14 @@ pub async fn put(tx: &mut PgConnection, keys: &KeyRing, letters: &[Letter]) -> R
     ring(tx).await
 }
 
-/// Puts letters into the outbox and wakes nobody. Gives where each waits, and for whom.
+/// Puts letters into the outbox and wakes nobody. Gives where each waits, by its id.
 pub async fn put_unheard(
     tx: &mut PgConnection,
     keys: &KeyRing,
     letters: &[Letter],
-) -> Result<Vec<(i64, OfficeId)>, Error> {
+) -> Result<HashMap<Uuid, i64>, Error> {
     if letters.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashMap::new());
     }
     let mut sealed = Vec::with_capacity(letters.len());
     for letter in letters {
@@ -119,7 +121,7 @@ pub async fn put_unheard(
          select unnest($1::smallint[]), unnest($2::text[]), unnest($3::uuid[]), unnest($4::text[]),
              unnest($5::uuid[]), unnest($6::text[]), unnest($7::timestamptz[]), unnest($8::text[]),
              unnest($9::bytea[])
-         returning outbox_id, office",
+         returning outbox_id, message_id",
     )
     .bind(letters.iter().map(|l| shard(l.office)).collect::<Vec<_>>())
     .bind(letters.iter().map(|l| l.office.to_string()).collect::<Vec<_>>())
@@ -132,7 +134,7 @@ pub async fn put_unheard(
     .bind(sealed)
     .fetch_all(tx)
     .await?;
-    rows.iter().map(|row| Ok((row.try_get("outbox_id")?, office(row.try_get("office")?)?))).collect()
+    rows.iter().map(|row| Ok((row.try_get("message_id")?, row.try_get("outbox_id")?))).collect()
 }
 
 /// Wakes the relays of all processes once the transaction commits.
@@ -231,8 +233,8 @@ pub async fn remove(tx: &mut PgConnection, letters: &[(i64, Uuid, Timestamp)]) -
     query(
         "with gone as (
              delete from outbox o
-             using (select unnest($1::bigint[]) as outbox_id, unnest($2::uuid[]) as message_id,
-                 unnest($3::timestamptz[]) as sent_at limit $5) c
+             using (select * from unnest($1::bigint[], $2::uuid[], $3::timestamptz[])
+                    as c (outbox_id, message_id, sent_at) limit $5) c
              where o.outbox_id = c.outbox_id and o.message_id = c.message_id
              returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed,
                  c.sent_at)

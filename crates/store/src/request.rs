@@ -114,8 +114,8 @@ pub async fn climbed(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), 
     // As in `update`.
     query(
         "update requests r set seq = n.seq, head_hash = n.head_hash, rung = n.rung
-         from (select unnest($1::uuid[]) as request_id, unnest($2::int[]) as seq, unnest($3::bytea[]) as head_hash,
-             unnest($4::smallint[]) as rung limit $5) n
+         from (select * from unnest($1::uuid[], $2::int[], $3::bytea[], $4::smallint[])
+             as n (request_id, seq, head_hash, rung) limit $5) n
          where r.request_id = n.request_id",
     )
     .bind(changed.iter().map(|c| c.request.id.uuid()).collect::<Vec<_>>())
@@ -153,17 +153,14 @@ pub async fn update(tx: &mut PgConnection, changed: &[&Chained]) -> Result<(), E
              calendar_version = n.calendar_version, answer_code = n.answer_code,
              answer_late = n.answer_late, handler = n.handler, rung = n.rung,
              file_closed_at = n.file_closed_at, file_closed_on = n.file_closed_on, file_form = n.file_form
-         from (select unnest($1::uuid[]) as request_id, unnest($2::text[]) as state, unnest($3::int[]) as seq,
-             unnest($4::bytea[]) as head_hash, unnest($5::timestamptz[]) as sent_at,
-             unnest($6::timestamptz[]) as delivered_at, unnest($7::timestamptz[]) as opened_at,
-             unnest($8::timestamptz[]) as answered_at, unnest($9::timestamptz[]) as answer_sent_at,
-             unnest($10::timestamptz[]) as read_at, unnest($11::timestamptz[]) as withdrawn_at,
-             unnest($12::text[]) as clock_cause, unnest($13::timestamptz[]) as clock_start,
-             unnest($14::date[]) as accept_due_on, unnest($15::date[]) as answer_due_on,
-             unnest($16::timestamptz[]) as answer_due_at, unnest($17::text[]) as calendar_version,
-             unnest($18::text[]) as answer_code, unnest($19::bool[]) as answer_late, unnest($20::text[]) as handler,
-             unnest($21::smallint[]) as rung, unnest($22::timestamptz[]) as file_closed_at,
-             unnest($23::date[]) as file_closed_on, unnest($24::text[]) as file_form limit $25) n
+         from (select * from unnest($1::uuid[], $2::text[], $3::int[], $4::bytea[], $5::timestamptz[], $6::timestamptz[],
+             $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[],
+             $12::text[], $13::timestamptz[], $14::date[], $15::date[], $16::timestamptz[], $17::text[],
+             $18::text[], $19::bool[], $20::text[], $21::smallint[], $22::timestamptz[], $23::date[], $24::text[])
+           as n (request_id, state, seq, head_hash, sent_at, delivered_at, opened_at, answered_at,
+             answer_sent_at, read_at, withdrawn_at, clock_cause, clock_start, accept_due_on,
+             answer_due_on, answer_due_at, calendar_version, answer_code, answer_late, handler, rung,
+             file_closed_at, file_closed_on, file_form) limit $25) n
          where r.request_id = n.request_id",
     )
     .bind(changed.iter().map(|c| c.request.id.uuid()).collect::<Vec<_>>())

@@ -101,9 +101,8 @@ pub async fn set(tx: &mut PgConnection, changes: &[Change]) -> Result<(), Error>
              due_at = coalesce(n.due_at, t.due_at), state = coalesce(n.state, t.state),
              clock_cause = coalesce(n.clock_cause, t.clock_cause),
              answer_due_at = coalesce(n.answer_due_at, t.answer_due_at)
-         from (select unnest($1::uuid[]) as request_id, unnest($2::timestamptz[]) as due_at,
-             unnest($3::text[]) as state, unnest($4::text[]) as clock_cause,
-             unnest($5::timestamptz[]) as answer_due_at limit $6) n
+         from (select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::timestamptz[])
+             as n (request_id, due_at, state, clock_cause, answer_due_at) limit $6) n
          where t.request_id = n.request_id
              and (n.due_at <> t.due_at or n.state <> t.state or n.clock_cause <> coalesce(t.clock_cause, '')
                  or n.answer_due_at <> coalesce(t.answer_due_at, '-infinity'))",
