@@ -124,7 +124,8 @@ impl Looking {
         Ok(Found { waiting, more })
     }
 
-    /// Chosen work whole, in this order. What is here is asked for as well: it may have been taken back.
+    /// Chosen work whole, in this order. What is here is asked for as well: it may have been taken back, or have left
+    /// before it was heard of.
     async fn open_work(
         &mut self,
         conn: &mut PgConnection,
@@ -149,7 +150,7 @@ impl Looking {
         Ok(waiting)
     }
 
-    /// Chosen letters whole, in this order. Nobody takes them back.
+    /// The same for letters.
     async fn open_letters(
         &mut self,
         conn: &mut PgConnection,
@@ -160,7 +161,14 @@ impl Looking {
             chosen.iter().partition(|place| self.bodies.has(Place::Outbox(**place)));
         let found = outbox::open(conn, keys, &there).await?;
         let mut waiting = self.opened(found, there.into_iter().map(Place::Outbox));
-        waiting.extend(here.into_iter().filter_map(|place| self.bodies.take(Place::Outbox(place))));
+        let still = outbox::still_wait(conn, &here).await?;
+        for place in here {
+            if still.contains(&place) {
+                waiting.extend(self.bodies.take(Place::Outbox(place)));
+            } else {
+                self.gone(Place::Outbox(place));
+            }
+        }
         let order: HashMap<Place, usize> = chosen.iter().map(|place| Place::Outbox(*place)).zip(0..).collect();
         waiting.sort_by_key(|waiting| order.get(&waiting.place));
         Ok(waiting)

@@ -122,7 +122,7 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
         }
     }
 
-    let mut tx = core.store.begin().await?;
+    let mut tx = core.store.begin_along_indexes().await?;
     let mut first: HashMap<Key, (usize, [u8; 32])> = HashMap::new();
     let mut keys = Vec::with_capacity(reads.len());
     for (index, read) in reads.iter().enumerate() {

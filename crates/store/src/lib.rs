@@ -167,6 +167,13 @@ impl Store {
         self.acquired(self.pool.begin()).await
     }
 
+    /// Begins a transaction whose statements look for rows by their keys, and go along indexes whatever the statistics
+    /// say: what is planned while a table is empty would walk through all of it for as long as the plan is kept.
+    pub async fn begin_along_indexes(&self) -> Result<Transaction, Error> {
+        let begin = "begin; set local enable_bitmapscan = off; set local enable_seqscan = off";
+        self.acquired(self.pool.begin_with(begin)).await
+    }
+
     /// A connection for reading.
     pub async fn conn(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, Error> {
         self.acquired(self.pool.acquire()).await

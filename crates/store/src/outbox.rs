@@ -1,6 +1,6 @@
 //! What has to leave: final bytes and headers, sealed, until RabbitMQ confirmed them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::postgres::{PgConnection, PgListener};
 use sqlx::{Row, query};
@@ -222,6 +222,22 @@ pub async fn open(conn: &mut PgConnection, keys: &KeyRing, places: &[i64]) -> Re
         });
     }
     Ok(batch)
+}
+
+/// Which of these letters wait.
+pub async fn still_wait(conn: &mut PgConnection, places: &[i64]) -> Result<HashSet<i64>, Error> {
+    if places.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // As in `open`.
+    let rows: Vec<i64> = sqlx::query_scalar(
+        "select o.outbox_id from unnest($1::bigint[]) as c (outbox_id) cross join lateral (
+             select outbox_id from outbox where outbox_id = c.outbox_id offset 0) o",
+    )
+    .bind(places)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Lets letters go that RabbitMQ confirmed at the instant given with each; work and answers move to what was
