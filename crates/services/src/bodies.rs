@@ -48,19 +48,14 @@ impl Bodies {
 
 #[cfg(test)]
 mod tests {
+    use xacminh_contract::envelope::NOTICE;
+
     use super::*;
+    use crate::composing;
 
     fn letter(bytes: usize) -> Letter {
-        Letter {
-            office: "vpa2b3c4".parse().unwrap(),
-            message_id: uuid::Uuid::nil(),
-            message_type: "xacminh.notice.v1".to_owned(),
-            request_id: None,
-            mark: None,
-            created_at: "2026-11-19T08:00:00+07:00".parse().unwrap(),
-            traceparent: None,
-            body: vec![0; bytes],
-        }
+        let (office, now) = ("vpa2b3c4".parse().unwrap(), "2026-11-19T08:00:00+07:00".parse().unwrap());
+        composing::letter(office, NOTICE, None, now, vec![0; bytes])
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) fn card(reference: &Reference, office: OfficeId) -> Result<OfficeCard
 }
 
 /// Begins a trace of its own, unless [`traced`] gives it that of its cause.
-fn letter(office: OfficeId, of: &str, about: Option<RequestId>, now: Timestamp, body: Vec<u8>) -> Letter {
+pub(crate) fn letter(office: OfficeId, of: &str, about: Option<RequestId>, now: Timestamp, body: Vec<u8>) -> Letter {
     let message_id = new_id(now);
     Letter {
         office,

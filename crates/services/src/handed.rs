@@ -1,16 +1,17 @@
 //! What this process has just committed for offices whose shards its own relay holds.
 //!
 //! Such work and such letters need no bell of PostgreSQL's and no look into its tables: the relay is handed them and
-//! where they wait. Everything else is rung for, and read by whoever holds the shard. The rows are what counts: whatever was not
-//! handed on, because a process died or a shard changed hands at that moment, is found when the relay reads next, after
-//! a second at most.
+//! where they wait. Everything else is rung for, and read by whoever holds the shard. The rows are what counts: whatever
+//! was not handed on, because a process died or a shard changed hands at that moment, is found when the relay reads next,
+//! after a second at most.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 use xacminh_domain::id::OfficeId;
-use xacminh_store::delivery::Order;
+use xacminh_store::delivery::{NewDelivery, Order};
 use xacminh_store::outbox::{Letter, shard};
 
 /// How much is kept for a relay that does not come for it; what is more it reads.
@@ -30,6 +31,19 @@ pub(crate) struct News {
 }
 
 impl News {
+    /// Letters and work that were put on their way, and offices for which more waits. `places` tells where which letter
+    /// is.
+    pub(crate) fn of(
+        places: &HashMap<Uuid, i64>,
+        letters: Vec<Letter>,
+        work: Vec<NewDelivery>,
+        room: impl Iterator<Item = OfficeId>,
+    ) -> Self {
+        let letters = letters.into_iter().filter_map(|letter| Some((*places.get(&letter.message_id)?, letter)));
+        let work = work.into_iter().map(|new| (Order::of_new(&new), new.letter));
+        Self { letters: letters.collect(), work: work.collect(), room: room.collect(), is_cut: false }
+    }
+
     fn offices(&self) -> impl Iterator<Item = OfficeId> {
         let letters = self.letters.iter().map(|(_, letter)| letter.office);
         letters.chain(self.work.iter().map(|(_, letter)| letter.office)).chain(self.room.iter().copied())
@@ -105,20 +119,14 @@ impl Handed {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use xacminh_contract::envelope::NOTICE;
 
     use super::*;
+    use crate::composing;
 
     fn letters(offices: &[OfficeId]) -> News {
-        let letter = |office: &OfficeId| Letter {
-            office: *office,
-            message_id: uuid::Uuid::nil(),
-            message_type: "xacminh.notice.v1".to_owned(),
-            request_id: None,
-            mark: None,
-            created_at: "2026-11-19T08:00:00+07:00".parse().unwrap(),
-            traceparent: None,
-            body: Vec::new(),
-        };
+        let now = "2026-11-19T08:00:00+07:00".parse().unwrap();
+        let letter = |office: &OfficeId| composing::letter(*office, NOTICE, None, now, Vec::new());
         News { letters: (0..).zip(offices.iter().map(letter)).collect(), ..News::default() }
     }
 

@@ -137,17 +137,8 @@ impl Looking {
         let found = delivery::open(conn, keys, &there).await?;
         let mut waiting = self.opened(found, there.into_iter().map(Place::Delivery));
         let still = delivery::still_wait(conn, &here).await?;
-        for request in here {
-            let place = Place::Delivery(request);
-            if still.contains(&request) {
-                waiting.extend(self.bodies.take(place));
-            } else {
-                self.gone(place);
-            }
-        }
-        let order: HashMap<Place, usize> = chosen.iter().map(|request| Place::Delivery(*request)).zip(0..).collect();
-        waiting.sort_by_key(|waiting| order.get(&waiting.place));
-        Ok(waiting)
+        waiting.extend(self.at_hand(here.iter().map(|id| (Place::Delivery(*id), still.contains(id)))));
+        Ok(in_order(waiting, chosen.iter().map(|request| Place::Delivery(*request))))
     }
 
     /// The same for letters.
@@ -162,16 +153,21 @@ impl Looking {
         let found = outbox::open(conn, keys, &there).await?;
         let mut waiting = self.opened(found, there.into_iter().map(Place::Outbox));
         let still = outbox::still_wait(conn, &here).await?;
-        for place in here {
-            if still.contains(&place) {
-                waiting.extend(self.bodies.take(Place::Outbox(place)));
+        waiting.extend(self.at_hand(here.iter().map(|id| (Place::Outbox(*id), still.contains(id)))));
+        Ok(in_order(waiting, chosen.iter().map(|place| Place::Outbox(*place))))
+    }
+
+    /// Those that are here, of each whether it still waits; the others are gone.
+    fn at_hand(&mut self, here: impl Iterator<Item = (Place, bool)>) -> Vec<Waiting> {
+        let mut waiting = Vec::new();
+        for (place, waits) in here {
+            if waits {
+                waiting.extend(self.bodies.take(place));
             } else {
-                self.gone(Place::Outbox(place));
+                self.gone(place);
             }
         }
-        let order: HashMap<Place, usize> = chosen.iter().map(|place| Place::Outbox(*place)).zip(0..).collect();
-        waiting.sort_by_key(|waiting| order.get(&waiting.place));
-        Ok(waiting)
+        waiting
     }
 
     /// It left, or is there no more.
@@ -307,6 +303,12 @@ impl Looking {
         }
         batch.waiting
     }
+}
+
+fn in_order(mut waiting: Vec<Waiting>, chosen: impl Iterator<Item = Place>) -> Vec<Waiting> {
+    let order: HashMap<Place, usize> = chosen.zip(0..).collect();
+    waiting.sort_by_key(|waiting| order.get(&waiting.place));
+    waiting
 }
 
 fn is_cut(read: usize) -> bool {

@@ -22,7 +22,6 @@ use xacminh_domain::Timestamp;
 use xacminh_domain::escalation;
 use xacminh_domain::id::RequestId;
 use xacminh_domain::request::{Event, State};
-use xacminh_store::delivery::Order;
 use xacminh_store::inbox::{self, Key, Seen, Taken};
 use xacminh_store::ledger::Chained;
 use xacminh_store::parked::{self, NewParked, Refused};
@@ -275,9 +274,7 @@ async fn take_batch(core: &Core, queue: &'static str, deliveries: &[Delivery], a
     let heard = heard_of(&done.seen, &requests);
     let more = delivery::end(&mut tx, &heard).await?;
     let room = heard.iter().filter(|_| more).map(|(id, _)| requests[id].request.opening.responder);
-    let letters = done.letters.into_iter().filter_map(|letter| Some((*places.get(&letter.message_id)?, letter)));
-    let work = done.deliveries.into_iter().map(|new| (Order::of_new(&new), new.letter));
-    let news = News { letters: letters.collect(), work: work.collect(), room: room.collect(), is_cut: false };
+    let news = News::of(&places, done.letters, done.deliveries, room);
     if !core.handed.reaches(&news) {
         outbox::ring(&mut tx).await?;
     }
