@@ -58,8 +58,6 @@ pub struct LedgerRow {
     pub seq: u32,
     /// Its instant.
     pub at: Timestamp,
-    /// The hash it follows.
-    pub prev: Hash,
     /// Its own.
     pub hash: Hash,
     /// Its canonical bytes.
@@ -103,7 +101,7 @@ impl LedgerRow {
     fn after(prev: Hash, id: RequestId, seq: u32, at: Timestamp, body: Vec<u8>) -> Self {
         let request_id = id.uuid();
         let hash = chain::link(&prev, request_id.as_bytes(), seq, at.as_microsecond(), &body);
-        Self { request_id, seq, at, prev, hash, body }
+        Self { request_id, seq, at, hash, body }
     }
 
     /// An act of the broker's own that is number `seq` of a chain which ends in `head`, for whoever knows
@@ -124,14 +122,13 @@ pub(crate) async fn append_all(tx: &mut PgConnection, rows: &[&LedgerRow]) -> Re
     }
     let seqs: Vec<i32> = rows.iter().map(|r| i32::try_from(r.seq).unwrap_or(i32::MAX)).collect();
     query(
-        "insert into events (request_id, seq, at, prev_hash, hash, body)
+        "insert into events (request_id, seq, at, hash, body)
          select unnest($1::uuid[]), unnest($2::int[]), unnest($3::timestamptz[]), unnest($4::bytea[]),
-             unnest($5::bytea[]), unnest($6::bytea[])",
+             unnest($5::bytea[])",
     )
     .bind(rows.iter().map(|r| r.request_id).collect::<Vec<_>>())
     .bind(seqs)
     .bind(rows.iter().map(|r| At(r.at)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|r| r.prev.as_bytes().as_slice()).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.hash.as_bytes().as_slice()).collect::<Vec<_>>())
     .bind(rows.iter().map(|r| r.body.as_slice()).collect::<Vec<_>>())
     .execute(tx)
@@ -268,7 +265,7 @@ pub async fn verify(conn: &mut PgConnection, id: RequestId) -> Result<u32, Error
     query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
     let conn = &mut *tx;
     let damaged = |why: String| Error::Damaged { request: id, why };
-    let rows = query("select seq, at, prev_hash, hash, body from events where request_id = $1 order by seq")
+    let rows = query("select seq, at, hash, body from events where request_id = $1 order by seq")
         .bind(id.uuid())
         .fetch_all(&mut *conn)
         .await?;
@@ -277,7 +274,6 @@ pub async fn verify(conn: &mut PgConnection, id: RequestId) -> Result<u32, Error
         links.push(StoredLink {
             seq: seq_of(row.try_get("seq")?),
             at_us: row.try_get::<At, _>("at")?.0.as_microsecond(),
-            prev: hash_of(row.try_get("prev_hash")?)?,
             hash: hash_of(row.try_get("hash")?)?,
             body: row.try_get("body")?,
         });
@@ -347,14 +343,12 @@ pub async fn append_system(
     id[..name.len()].copy_from_slice(name);
     for body in bodies {
         let bytes = body.to_string().into_bytes();
-        let prev = head;
         seq += 1;
-        head = chain::link(&prev, &id, seq, at.as_microsecond(), &bytes);
-        query("insert into system_events (stream, seq, at, prev_hash, hash, body) values ($1, $2, $3, $4, $5, $6)")
+        head = chain::link(&head, &id, seq, at.as_microsecond(), &bytes);
+        query("insert into system_events (stream, seq, at, hash, body) values ($1, $2, $3, $4, $5)")
             .bind(stream)
             .bind(i32::try_from(seq).unwrap_or(i32::MAX))
             .bind(At(at))
-            .bind(prev.as_bytes().as_slice())
             .bind(head.as_bytes().as_slice())
             .bind(bytes)
             .execute(&mut *tx)

@@ -75,7 +75,7 @@ impl Table {
                  accept_due_on, answer_due_on, answer_due_at, calendar_version, answer_code, answer_late, handler, \
                  rung, received_at, purpose"
             }
-            Self::Events => "request_id, seq, at, prev_hash, hash, body",
+            Self::Events => "request_id, seq, at, hash, body",
             Self::Inbox => "message_id, sender, body_digest, at, command, request_id, receipt, refused",
             Self::Timers => {
                 "request_id, due_at, requester, responder, requester_province, responder_province, submitted_at,

@@ -28,13 +28,7 @@ pub(crate) fn write(ground: &Ground, life: &Life<'_>, rows: &mut Rows, rng: &mut
     let id = life.chained.request.id.uuid();
     let begun = life.chained.request.at.submitted;
     for row in &life.rows {
-        rows.row(Table::Events, begun)
-            .uuid(id)
-            .int(row.seq)
-            .at(row.at)
-            .bytes(row.prev.as_bytes())
-            .bytes(row.hash.as_bytes())
-            .bytes(&row.body);
+        rows.row(Table::Events, begun).uuid(id).int(row.seq).at(row.at).bytes(row.hash.as_bytes()).bytes(&row.body);
     }
     projection(life, rows);
     for taken in &life.taken {
