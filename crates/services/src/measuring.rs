@@ -21,8 +21,8 @@ use crate::within::within;
 /// Further than this nobody looks into the calendar or the partitions.
 const MOST_DAYS: u16 = 800;
 /// So many times as long as a look took nothing is looked at, though never longer than twice what is set: a million in
-/// life take half a second to count.
-const RESTS: u32 = 10;
+/// life take half a second to count, and meanwhile no page is tidied up.
+const RESTS: u32 = 20;
 /// How long RabbitMQ may take to tell of its queues.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 

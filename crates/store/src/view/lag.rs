@@ -37,27 +37,31 @@ pub async fn in_life(conn: &mut PgConnection, now: Timestamp) -> Result<Vec<InLi
     let mut tx = conn.begin().await?;
     query("set local max_parallel_workers_per_gather = 0").execute(&mut *tx).await?;
     let mut rows = query(
-        "select case when state <> 'answered' then responder end as office,
-             case state when 'answered' then requester_province else responder_province end as province, state,
-             case when state in ('submitted', 'sent') and clock_cause in ('not_connected', 'not_confirmed')
-                 then clock_cause end as unheard,
-             count(*) as n, min(submitted_at) as oldest,
-             count(*) filter (where answer_due_at <= $1 and state <> 'answered') as overdue,
-             count(*) filter (where lookup_pending) as pending
-         from timers group by 1, 2, 3, 4",
+        "select counted_as, count(*) as n, min(submitted_at) as oldest,
+             count(*) filter (where answer_due_at <= $1) as overdue, count(*) filter (where lookup_pending) as pending
+         from timers group by counted_as",
     )
     .bind(At(now))
     .fetch(&mut *tx);
     // Row by row: tens of thousands at once would be held twice.
     let mut in_life = Vec::new();
     while let Some(row) = rows.try_next().await? {
+        // As `timers.counted_as` says (0030).
+        let words: Vec<&str> = row.try_get::<&str, _>("counted_as")?.split(' ').collect();
+        let (office, province, state, unheard) = match words[..] {
+            [province, state] => (None, province, state, None),
+            [office, province, state] => (Some(office), province, state, None),
+            [office, province, state, unheard] => (Some(office), province, state, Some(unheard)),
+            _ => return Err(Error::unreadable("what is in life", "other words than are counted by")),
+        };
         in_life.push(InLife {
-            office: row.try_get("office")?,
-            province: row.try_get("province")?,
-            state: row.try_get("state")?,
-            unheard: row.try_get("unheard")?,
+            office: office.map(str::to_owned),
+            province: province.to_owned(),
+            state: state.to_owned(),
+            unheard: unheard.map(str::to_owned),
             count: row.try_get("n")?,
-            overdue: row.try_get("overdue")?,
+            // What is only unread was answered, in time or not.
+            overdue: if office.is_some() { row.try_get("overdue")? } else { 0 },
             oldest: row.try_get::<At, _>("oldest")?.0,
             lookup_pending: row.try_get("pending")?,
         });
