@@ -78,17 +78,22 @@ pub async fn about(
     if matters.is_empty() {
         return Ok(found);
     }
+    // All files of the batch in one go through each month's index (0031), and no file by itself.
     let rows = query(
-        "select m.n, r.request_id
-         from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
-             as m (requester, case_code, kind, responder, n)
-         cross join lateral (
-             select r.request_id, r.submitted_at from requests r
-             where r.requester = m.requester and r.case_code = m.case_code and r.kind = m.kind
-                 and r.responder = m.responder and r.state <> 'withdrawn'
-             order by r.submitted_at, r.request_id limit $5
-         ) r
-         order by m.n, r.submitted_at, r.request_id",
+        "with m as (
+             select * from unnest($1::text[], $2::text[], $3::text[], $4::text[]) with ordinality
+                 as m (requester, case_code, kind, responder, n)
+         ), r as materialized (
+             select request_id, requester, case_code, kind, responder, submitted_at from requests
+             where hashtextextended(requester || ' ' || case_code, 0)
+                     = any(array(select hashtextextended(m.requester || ' ' || m.case_code, 0) from m))
+                 and state <> 'withdrawn'
+         ), placed as (
+             select m.n, r.request_id,
+                 row_number() over (partition by m.n order by r.submitted_at, r.request_id) as place
+             from m join r using (requester, case_code, kind, responder)
+         )
+         select n, request_id from placed where place <= $5 order by n, place",
     )
     .bind(matters.iter().map(|m| m.requester.to_string()).collect::<Vec<_>>())
     .bind(matters.iter().map(|m| m.case_code.as_str()).collect::<Vec<_>>())
