@@ -10,8 +10,7 @@
 //! bytes may be drawn at random without end. Every seal names its *context* (an id, a table): bytes
 //! put under another row do not open there.
 
-use chacha20poly1305::aead::AeadInPlace;
-use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::Error;
@@ -155,10 +154,10 @@ fn seal_into(out: &mut Vec<u8>, key: &Secret, nonce: &[u8; NONCE], context: &[u8
     out.extend_from_slice(nonce);
     let start = out.len();
     out.extend_from_slice(plain);
-    let sealed = XChaCha20Poly1305::new((&***key).into()).encrypt_in_place_detached(
-        XNonce::from_slice(nonce),
+    let sealed = XChaCha20Poly1305::new((&***key).into()).encrypt_inout_detached(
+        nonce.into(),
         context,
-        &mut out[start..],
+        (&mut out[start..]).into(),
     );
     match sealed {
         Ok(tag) => {
@@ -181,7 +180,7 @@ fn open_in_place(
     tag: &[u8; TAG],
 ) -> Result<(), Error> {
     XChaCha20Poly1305::new((&***key).into())
-        .decrypt_in_place_detached(XNonce::from_slice(nonce), context, body, Tag::from_slice(tag))
+        .decrypt_inout_detached(nonce.into(), context, body.into(), tag.into())
         .map_err(|_| Error::Forged)
 }
 
