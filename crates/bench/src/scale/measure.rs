@@ -74,9 +74,10 @@ pub(crate) struct Measured {
 pub(crate) async fn measure(stage: &Stage, load: Load) -> Result<Measured> {
     let mut m = Measured::default();
     prove(stage).await?;
+    let started = Timestamp::now();
     let running = stage.start().await?;
     m.first_ready_seconds = running.ready_seconds;
-    m.settle_seconds = stage.settled(SETTLE).await?;
+    m.settle_seconds = stage.filled_inboxes(started, SETTLE).await?;
     idle(&running, &mut m).await?;
     let store = Store::connect(&stage.world.pg_url(), 2)?;
     m.due_scan_ms = due_scans(&store).await?;

@@ -67,7 +67,7 @@ pub(crate) struct Scale {
     #[arg(long, default_value = "1200", value_parser = clap::value_parser!(u16).range(1..=20_000))]
     window: u16,
     /// Measured seconds of lives at each size.
-    #[arg(long, default_value = "30", value_parser = clap::value_parser!(u16).range(1..=600))]
+    #[arg(long, default_value = "60", value_parser = clap::value_parser!(u16).range(1..=600))]
     seconds: u16,
     /// Seconds before them, not measured.
     #[arg(long, default_value = "10", value_parser = clap::value_parser!(u16).range(0..=120))]

@@ -165,15 +165,27 @@ impl Stage {
         Ok(Running { child, admin, ready_seconds: began.elapsed().as_secs_f64() })
     }
 
-    /// Waits until nothing can leave and nothing is due, looking twice a second; gives how long it took.
+    /// Waits until nothing can leave and nothing is due; gives how long it took.
     pub(crate) async fn settled(&self, within: Duration) -> Result<f64> {
+        self.until_none(LEFT_TO_DO, "letters and rungs", within).await
+    }
+
+    /// The same, and until all that the store says is in flight lies in its inbox: a filled store's inboxes are empty, so
+    /// the product sends it once more when it has found that out. For a store to which no office has been connected.
+    pub(crate) async fn filled_inboxes(&self, started: Timestamp, within: Duration) -> Result<f64> {
+        let question = format!("{LEFT_TO_DO} + (select count(*) from deliveries where sent_at < '{started}')");
+        self.until_none(&question, "letters, rungs and deliveries", within).await
+    }
+
+    /// Asks twice a second.
+    async fn until_none(&self, question: &str, what: &str, within: Duration) -> Result<f64> {
         let began = Instant::now();
         loop {
-            let left = self.world.number(LEFT_TO_DO).await?;
+            let left = self.world.number(question).await?;
             if left == 0 {
                 return Ok(began.elapsed().as_secs_f64());
             }
-            ensure!(began.elapsed() < within, "{left} letters and rungs still wait after {within:?}");
+            ensure!(began.elapsed() < within, "{left} {what} still wait after {within:?}");
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
