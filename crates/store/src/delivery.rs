@@ -246,17 +246,18 @@ pub async fn sent(tx: &mut PgConnection, sent: &[(RequestId, Timestamp, Timestam
     if sent.is_empty() {
         return Ok(());
     }
+    // No join, whose plan might be that of an emptied table: keys in order, and what belongs to each by its place.
+    let mut sent = sent.to_vec();
+    sent.sort_unstable_by_key(|(id, ..)| *id);
     query(
-        "update deliveries d set sent_at = n.sent_at, again_at = n.again_at
-         from (select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[])
-               as n (request_id, sent_at, again_at) limit $4) n
-         where d.request_id = n.request_id",
+        "update deliveries set
+             sent_at = ($2::timestamptz[])[width_bucket(request_id, $1::uuid[])],
+             again_at = ($3::timestamptz[])[width_bucket(request_id, $1::uuid[])]
+         where request_id = any($1)",
     )
     .bind(sent.iter().map(|(id, ..)| id.uuid()).collect::<Vec<_>>())
     .bind(sent.iter().map(|(_, at, _)| At(*at)).collect::<Vec<_>>())
     .bind(sent.iter().map(|(.., again)| At(*again)).collect::<Vec<_>>())
-    // As in `request::update`.
-    .bind(i64::try_from(sent.len()).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
     Ok(())
@@ -269,13 +270,14 @@ pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]
     if ended.is_empty() {
         return Ok(false);
     }
+    // As in `sent`.
+    let mut ended = ended.to_vec();
+    ended.sort_unstable_by_key(|(id, _)| *id);
     Ok(sqlx::query_scalar(
         "with gone as (
-             delete from deliveries d
-             using (select * from unnest($1::uuid[], $3::timestamptz[]) as n (request_id, sent_at) limit $4) n
-             where d.request_id = n.request_id
-             returning d.shard, d.office, d.message_id, d.request_id, d.created_at, d.traceparent, d.sealed,
-                 coalesce(d.sent_at, n.sent_at) as sent_at),
+             delete from deliveries where request_id = any($1)
+             returning shard, office, message_id, request_id, created_at, traceparent, sealed,
+                 coalesce(sent_at, ($3::timestamptz[])[width_bucket(request_id, $1::uuid[])]) as sent_at),
          kept as (
              insert into sent_letters
                  (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
@@ -289,8 +291,6 @@ pub async fn end(tx: &mut PgConnection, ended: &[(RequestId, Option<Timestamp>)]
     .bind(ended.iter().map(|(id, _)| id.uuid()).collect::<Vec<_>>())
     .bind(REQUEST_DELIVER)
     .bind(ended.iter().map(|(_, at)| at.map(At)).collect::<Vec<_>>())
-    // As in `request::update`.
-    .bind(i64::try_from(ended.len()).unwrap_or(i64::MAX))
     .fetch_one(tx)
     .await?)
 }

@@ -246,14 +246,15 @@ pub async fn remove(tx: &mut PgConnection, letters: &[(i64, Uuid, Timestamp)]) -
     if letters.is_empty() {
         return Ok(());
     }
+    // As in `delivery::sent`.
+    let mut letters = letters.to_vec();
+    letters.sort_unstable_by_key(|(place, ..)| *place);
     query(
         "with gone as (
-             delete from outbox o
-             using (select * from unnest($1::bigint[], $2::uuid[], $3::timestamptz[])
-                    as c (outbox_id, message_id, sent_at) limit $5) c
-             where o.outbox_id = c.outbox_id and o.message_id = c.message_id
-             returning o.office, o.message_id, o.message_type, o.request_id, o.created_at, o.traceparent, o.sealed,
-                 c.sent_at)
+             delete from outbox
+             where outbox_id = any($1) and message_id = ($2::uuid[])[width_bucket(outbox_id, $1::bigint[])]
+             returning office, message_id, message_type, request_id, created_at, traceparent, sealed,
+                 ($3::timestamptz[])[width_bucket(outbox_id, $1::bigint[])] as sent_at)
          insert into sent_letters (office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at)
          select office, message_id, message_type, request_id, created_at, traceparent, sealed, sent_at from gone
          where message_type = any($4) and request_id is not null
@@ -263,8 +264,6 @@ pub async fn remove(tx: &mut PgConnection, letters: &[(i64, Uuid, Timestamp)]) -
     .bind(letters.iter().map(|(_, id, _)| *id).collect::<Vec<_>>())
     .bind(letters.iter().map(|(.., at)| At(*at)).collect::<Vec<_>>())
     .bind(&[REQUEST_DELIVER, ANSWER_DELIVER][..])
-    // As in `request::update`.
-    .bind(i64::try_from(letters.len()).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
     Ok(())
