@@ -93,6 +93,9 @@ pub(crate) struct Office {
     follows: bool,
     /// How many lives it has begun: which home comes next.
     begun: usize,
+    /// When it began, in seconds: in another run over the same store its files are others, or each request would be a
+    /// near-duplicate of one of the run before.
+    since: i64,
     /// Its own requests, and since when.
     asked: BTreeMap<String, std::time::Instant>,
     /// What RabbitMQ has not confirmed, by delivery tag.
@@ -129,7 +132,8 @@ impl Office {
         enough: CancellationToken,
     ) -> Self {
         let (asked, said, held) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { number, places, line, figures, enough, life: Life::Whole, follows: true, begun: 0, asked, said, held }
+        let (life, since) = (Life::Whole, Timestamp::now().as_second());
+        Self { number, places, line, figures, enough, life, follows: true, begun: 0, since, asked, said, held }
     }
 
     /// Lives until the end; begins no life any more when it is enough.
@@ -172,7 +176,7 @@ impl Office {
         let others = self.places.len() - 1;
         let home = &self.places[(self.number + 1 + (self.begun + self.number * 7) % others) % self.places.len()];
         self.begun += 1;
-        let body = form(self.number, self.begun, &home.unit);
+        let body = form(self.since, self.number, self.begun, &home.unit);
         let id = Uuid::now_v7().to_string();
         self.asked.insert(id.clone(), std::time::Instant::now());
         self.figures.begun();
@@ -331,12 +335,12 @@ fn each_alone(body: &[u8]) -> (usize, usize) {
 }
 
 /// A submit that is right, about somebody who does not exist.
-fn form(office: usize, life: usize, unit: &str) -> String {
+fn form(since: i64, office: usize, life: usize, unit: &str) -> String {
     let today = offset(7).to_datetime(Timestamp::now()).date();
     let Person { full_name, person_no, birth_on, address_detail } =
         person(u32::try_from(life % 50_000).unwrap_or_default());
     format!(
-        "{{\"kind\":\"temp_residence\",\"case_code\":\"TT-{office}-{life}\",\"received_on\":\"{today}\",\
+        "{{\"kind\":\"temp_residence\",\"case_code\":\"TT-{since}-{office}-{life}\",\"received_on\":\"{today}\",\
          \"purpose\":\"registration\",\"lane\":\"normal\",\"lookup\":\"done\",\
          \"home\":{{\"code\":\"{unit}\",\"as_of\":\"{today}\"}},\
          \"person\":{{\"full_name\":\"{full_name}\",\"person_no\":\"{person_no}\",\"birth\":\"{birth_on}\",\
@@ -358,7 +362,7 @@ mod tests {
     #[test]
     fn what_it_sends_is_right() {
         for life in 0..500 {
-            let body = form(3, life, "00004");
+            let body = form(1_764_000_000, 3, life, "00004");
             let read = decode::command(CommandType::RequestSubmit, body.as_bytes());
             assert!(matches!(read, Ok(Command::Submit(_))), "{read:?}");
         }
