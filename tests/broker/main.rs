@@ -15,6 +15,7 @@ mod ladder;
 mod lanes;
 mod ledger;
 mod life;
+mod marks;
 mod offices;
 mod push_back;
 mod reconcile;

@@ -21,8 +21,8 @@ use xacminh_bus::{Bus, InboxProbe, InboxSight};
 use xacminh_contract::names::inbox;
 use xacminh_domain::Timestamp;
 use xacminh_domain::id::OfficeId;
-use xacminh_store::delivery::{self, Again, Unheard};
 use xacminh_store::outage;
+use xacminh_store::unheard::{self, Again, Unheard};
 
 use crate::core::Core;
 use crate::error::Error;
@@ -70,7 +70,7 @@ async fn look(
 ) -> Result<(), Error> {
     let now = core.clock.now();
     let mut conn = core.store.conn().await?;
-    let mut unheard = delivery::unheard(&mut conn, now, now - GONE).await?;
+    let mut unheard = unheard::offices(&mut conn, now, now - GONE).await?;
     drop(conn);
     let still: HashSet<OfficeId> = unheard.iter().map(|u| u.office).collect();
     emptied.retain(|office, _| still.contains(office));
@@ -103,7 +103,7 @@ async fn look(
             }
         };
         emptied.remove(&office);
-        let again = delivery::send_again(&mut *core.store.conn().await?, office, now, at - GONE, what).await?;
+        let again = unheard::send_again(&mut *core.store.conn().await?, office, now, at - GONE, what).await?;
         messages += again;
         offices += u64::from(again > 0);
     }

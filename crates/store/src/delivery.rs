@@ -22,7 +22,7 @@ use xacminh_trust::key::KeyRing;
 
 use crate::error::Error;
 use crate::ledger::{office, request_id};
-use crate::outbox::{self, Batch, Letter, Mark, Place, Waiting, shard};
+use crate::outbox::{Batch, Letter, Mark, Place, Waiting, shard};
 use crate::sight::{Sight, sight};
 use crate::time::{At, On};
 
@@ -338,66 +338,4 @@ pub(crate) async fn without(conn: &mut PgConnection, offices: &[OfficeId]) -> Re
     .bind(offices.iter().map(|office| office.to_string()).collect::<Vec<_>>())
     .fetch_all(conn)
     .await?)
-}
-
-/// An office whose system has not confirmed what it was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unheard {
-    /// Which office.
-    pub office: OfficeId,
-    /// Something of it may be sent again by now.
-    pub again_is_due: bool,
-}
-
-/// Offices with something in flight that is due to be sent again at `now`, or was sent before
-/// `gone_since`, which is long enough ago to ask whether its reader is still there.
-pub async fn unheard(conn: &mut PgConnection, now: Timestamp, gone_since: Timestamp) -> Result<Vec<Unheard>, Error> {
-    let rows = query(
-        "select office, bool_or(again_at <= $1) as due from deliveries
-         where sent_at is not null and (again_at <= $1 or sent_at < $2) group by office",
-    )
-    .bind(At(now))
-    .bind(At(gone_since))
-    .fetch_all(conn)
-    .await?;
-    rows.iter()
-        .map(|row| Ok(Unheard { office: office(row.try_get("office")?)?, again_is_due: row.try_get("due")? }))
-        .collect()
-}
-
-/// What of an office goes back to waiting, to leave again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
-    /// What is due to be sent again.
-    Due,
-    /// All of it.
-    All,
-}
-
-/// Puts what an office never confirmed back to what waits, of what was sent `before`; it leaves with the same
-/// id and the same bytes. Gives how many.
-pub async fn send_again(
-    conn: &mut PgConnection,
-    office: OfficeId,
-    now: Timestamp,
-    before: Timestamp,
-    what: Again,
-) -> Result<u64, Error> {
-    let due = match what {
-        Again::Due => Some(At(now)),
-        Again::All => None,
-    };
-    let done = query(
-        "update deliveries set sent_at = null, again_at = null, arrival = default
-         where office = $1 and sent_at < $2 and ($3::timestamptz is null or again_at <= $3)",
-    )
-    .bind(office.to_string())
-    .bind(At(before))
-    .bind(due)
-    .execute(&mut *conn)
-    .await?;
-    if done.rows_affected() > 0 {
-        outbox::ring(conn).await?;
-    }
-    Ok(done.rows_affected())
 }

@@ -22,6 +22,7 @@ pub mod retention;
 pub mod sight;
 mod time;
 pub mod timer;
+pub mod unheard;
 pub mod view;
 
 use std::sync::Arc;
